@@ -1,0 +1,54 @@
+# `make demo` and `make test` do all the set-up themselves; see README.md and CONTRIBUTING.md.
+PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done) python3)
+BIN := .venv/bin
+COMPILED := $(shell grep -rl --include='*.py' '^\# cython:' src) $(shell find src -name '*.pxd')
+ARGS ?=
+
+.PHONY: setup demo test test-sanitized check format docs bench fuzz clean
+
+setup: .venv/.built                     ## .venv with everything, lasthop compiled in place
+
+demo: setup                             ## serve the example on both links, say what came back and what it cost
+	@$(BIN)/python -m lasthop.demo $(ARGS)
+
+test: setup                             ## what must hold before a change goes in: `make test ARGS=tests/link`
+	@$(PYTHON) tools/debian.py test
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup                            ## everything but the tests: lint, format, types, generated pages
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python tools/settings_page.py --check
+
+format: setup                           ## bring the sources into form
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+docs: setup                             ## write the generated pages
+	$(BIN)/python tools/settings_page.py
+
+test-sanitized: setup                   ## the tests on a build with address and undefined-behaviour sanitizers
+	tools/sanitized $(ARGS)
+
+bench: setup                            ## lasthop and its peers, side by side (docs/how-to/benchmark.md)
+	@$(PYTHON) tools/debian.py bench
+	$(BIN)/python -m bench.install
+	$(BIN)/python -m bench $(ARGS)
+
+fuzz: setup                             ## look for trouble in the reader: `make fuzz ARGS=...` (tests/fuzz)
+	$(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
+
+clean:                                  ## remove what was built
+	rm -rf .venv .build build dist src/*.egg-info
+	find src -name '*.so' -delete -o -name '*.c' -delete
+
+.venv/.ready: pyproject.toml tools/prepare.py
+	@$(PYTHON) tools/prepare.py
+	@touch $@ .venv/.built
+
+.venv/.built: .venv/.ready $(COMPILED)
+	@$(PYTHON) tools/prepare.py --build
+	@touch $@

@@ -1,0 +1,66 @@
+"""Make what building needs: a C compiler, Python's headers, `.venv` with the tools, and in it lasthop, compiled in place.
+
+Run by `make` with the Python that was found; uses the standard library only. Where something is missing it is installed
+(root on Debian), or one sentence says what to install.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from debian import install
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+OLDEST = (3, 11)
+
+
+def missing() -> dict[str, str]:
+    """What a source install needs and is not here: what it is, and the Debian package that brings it."""
+    found: dict[str, str] = {}
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        found["a C compiler (cc)"] = "gcc"
+    if not Path("/usr/include/stdio.h").exists() and "a C compiler (cc)" not in found:
+        found["the C library's headers"] = "libc6-dev"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        found["Python's C headers (Python.h)"] = f"python{version}-dev"
+    if importlib.util.find_spec("ensurepip") is None:
+        found["the venv module with ensurepip"] = f"python{version}-venv"
+    return found
+
+
+def pip(*arguments: str) -> None:
+    """Run the environment's own pip, quietly; what it has to say in earnest goes to standard error."""
+    subprocess.run([VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", *arguments], check=True, cwd=ROOT)
+
+
+def main() -> int:
+    """Prepare the environment, or only build (`--build`) in the one that is there."""
+    if sys.version_info < OLDEST:
+        print(f"lasthop needs Python {'.'.join(map(str, OLDEST))} or later; this is {sys.version.split()[0]}.", file=sys.stderr)
+        print("hint: make PYTHON=/path/to/python3.11", file=sys.stderr)
+        return 1
+    lacking = missing()
+    if lacking and not install(list(lacking.values()), f"building lasthop needs {' and '.join(lacking)}"):
+        return 1
+    try:
+        if "--build" not in sys.argv[1:]:
+            if not (VENV / "bin/python").exists():
+                subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+            pip("install", "--quiet", "--upgrade", "pip>=25.1")  # the first that reads dependency-groups
+            pip("install", "--quiet", "--group", "dev")
+        pip("install", "--quiet", "--no-build-isolation", "--editable", ".")
+    except subprocess.CalledProcessError as error:
+        print(f"lasthop was not built: {' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
