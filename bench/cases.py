@@ -80,7 +80,7 @@ def _made() -> Iterator[Case]:
         "compute",
         "one request in ten computes for 20 ms, over unix: latencies of the others",
         THREADED,
-        Work(f"{HERE}.plain:compute", expect=HELLO, second="/compute", seconds=3.0),
+        Work(f"{HERE}.plain:compute", expect=HELLO, second="/compute", seconds=5.0),
         under_load,
         ("p50_us", "p99_us", "worst_us", "second_p99_us", "requests_per_second", "cpu_us"),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -23,9 +24,20 @@ def requirements(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
+def installed(name: str) -> bool:
+    """Whether some version of it is there."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def main() -> int:
     """Install each, say what failed."""
     for name in requirements(REQUIREMENTS.read_text()):
+        if installed(name):
+            continue
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", name]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False

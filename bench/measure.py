@@ -33,7 +33,7 @@ IDLE = 5_000
 START_SECONDS = 20.0
 POLL_SECONDS = 0.001
 WARM_SECONDS = 0.25
-LOAD_SLACK_SECONDS = 20.0
+SLACK_SECONDS = 20.0
 MAY_FAIL = 0.001
 """The share of requests that may fail before a figure counts as none."""
 
@@ -126,10 +126,13 @@ def load(
     everyone = [pid for group in pids for pid in group]
     command += ["--pids", ",".join(map(str, everyone))]
     watch = Watch(stand.cores, everyone)
-    with pinned(stand.cores.load):
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds + LOAD_SLACK_SECONDS, check=False
-        )
+    try:
+        with pinned(stand.cores.load):
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=seconds + SLACK_SECONDS, check=False
+            )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"load did not end within {SLACK_SECONDS:.0f} s after its time") from None
     foreign = watch.foreign_share()
     if done.returncode != 0:
         raise BenchError(f"load ended with {done.returncode}: {done.stderr.strip()}")

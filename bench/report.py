@@ -6,13 +6,10 @@ from collections.abc import Callable, Sequence
 
 from bench.cases import CASES
 from bench.goals import GOALS
-from bench.results import Results, Spread
+from bench.results import DISTURBED, Results, Spread
 
 LOAD_BOUND = 0.97
 """Above this share of its core the load, not the server, bounds the requests/s."""
-
-DISTURBED = 0.10
-"""Above this share of a core used by other processes, a measurement is called disturbed."""
 
 Show = Callable[[float], str]
 

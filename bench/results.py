@@ -14,6 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
+DISTURBED = 0.10
+"""Above this share of a core used by other processes, a measurement is called disturbed."""
+
 
 @dataclass(frozen=True)
 class Spread:
