@@ -1,0 +1,61 @@
+"""A generation: the workers that were started with the same settings and the same code. HUP makes the next one."""
+
+import socket
+from typing import TYPE_CHECKING
+
+from lasthop.link.listener import Listener
+from lasthop.server.logs import Sink
+from lasthop.server.target import Target
+from lasthop.server.worker import Post
+
+if TYPE_CHECKING:
+    from lasthop.settings import Settings
+
+
+class Loader:
+    """The process of this generation that has the application in memory (``--preload``)."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.pid = 0
+        self.loaded = False
+        self.failure: tuple[int, str] | None = None
+
+
+class Generation:
+    """Everything that its workers have in common."""
+
+    def __init__(
+        self,
+        number: int,
+        target: Target,
+        settings: "Settings",
+        listeners: list[Listener],
+        wanted: int,
+        connections: int,
+        logs: tuple[Sink, Sink | None],
+    ) -> None:
+        self.number = number
+        self.target = target
+        self.settings = settings
+        self.listeners = listeners
+        self.wanted = wanted
+        """How many workers there should be; TTIN and TTOU change it."""
+        self.connections = connections
+        self.error_log, self.access_log = logs
+        self.loader: Loader | None = None
+
+    def post(self, channel: socket.socket, slots: int, slot: int) -> Post:
+        """What one of its workers is given."""
+        return Post(
+            channel=channel,
+            slots=slots,
+            slot=slot,
+            listeners=self.listeners,
+            target=self.target,
+            settings=self.settings,
+            connections=self.connections,
+            multiprocess=self.wanted > 1,
+            error_log=self.error_log,
+            access_log=self.access_log,
+        )

@@ -1,0 +1,68 @@
+"""The listeners that a supervisor owns, by the text of ``--bind``, so that a change of settings touches only what changed."""
+
+import logging
+import os
+
+from lasthop.link import address, backlog
+from lasthop.link.listener import Listener, Opener
+
+log = logging.getLogger("lasthop")
+
+
+class Listening:
+    """All listeners of this server."""
+
+    def __init__(self, asked_backlog: int) -> None:
+        length, warning = backlog.queue_length(asked_backlog, backlog.kernel_limit())
+        if warning:
+            log.warning("%s", warning)
+        self._opener = Opener(os.environ, length)
+        self._open: dict[str, list[Listener]] = {}
+
+    def open(self, binds: tuple[str, ...]) -> list[Listener]:
+        """The listeners of these addresses, opened where they are not yet; all of them, or none is opened."""
+        addresses = list(dict.fromkeys(address.parse(text) for text in binds))
+        opened: dict[str, list[Listener]] = {}
+        try:
+            for each in addresses:
+                if str(each) not in self._open:
+                    opened[str(each)] = self._opener.open(each)
+        except BaseException:
+            _close(opened)
+            raise
+        for listeners in opened.values():
+            for listener in listeners:
+                log.info("listening at %s", described(listener))
+        self._open |= opened
+        return [listener for each in addresses for listener in self._open[str(each)]]
+
+    def keep(self, listeners: list[Listener]) -> None:
+        """Close all others: the settings no longer name them."""
+        gone = {text: own for text, own in self._open.items() if not any(each in listeners for each in own)}
+        for text in gone:
+            del self._open[text]
+        _close(gone)
+
+    def remove_files(self) -> None:
+        """Let nobody new come over ``unix:``; what already waits in the queues is still there."""
+        for listeners in self._open.values():
+            for listener in listeners:
+                if listener.file is not None:
+                    listener.file.remove()
+
+    def close(self) -> None:
+        _close(self._open)
+        self._open = {}
+
+
+def described(listener: Listener) -> str:
+    """An address for the log, with what decides who may connect."""
+    if listener.file is None:
+        return listener.address
+    return f"{listener.address} (mode {listener.file.mode:04o})"
+
+
+def _close(groups: dict[str, list[Listener]]) -> None:
+    for listeners in groups.values():
+        for listener in listeners:
+            listener.close()

@@ -1,0 +1,83 @@
+"""Where log lines go: one descriptor, one write for each line, reopened in place.
+
+Each line leaves in one write(2) to a descriptor opened for appending, so lines of several workers never mix. To reopen, the new
+file is put under the old number (dup2), so no thread ever sees a closed one.
+"""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from lasthop.errors import LogFileError
+
+
+class Sink:
+    """A log's destination: a path, or a descriptor that somebody else opened."""
+
+    def __init__(self, name: str, standard: int) -> None:
+        self.path = None if name == "-" else str(Path(name).absolute())
+        self.descriptor = standard if self.path is None else self._open(self.path)
+
+    def write(self, line: str) -> None:
+        """Write a line; a log that cannot be written to does not stop the server."""
+        rest = memoryview(line.encode("utf-8", "backslashreplace"))
+        try:
+            while rest:
+                rest = rest[os.write(self.descriptor, rest) :]
+        except OSError:
+            return
+
+    def reopen(self) -> None:
+        """Go on in the file that now has the name: the old one was moved away."""
+        if self.path is None:
+            return
+        opened = self._open(self.path)
+        os.dup2(opened, self.descriptor, inheritable=False)
+        os.close(opened)
+
+    def close(self) -> None:
+        if self.path is not None:
+            os.close(self.descriptor)
+
+    @staticmethod
+    def _open(path: str) -> int:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
+        except OSError as error:
+            raise LogFileError(path, error.strerror or str(error)) from error
+
+
+class _Lines(logging.Handler):
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self.sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.sink.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - a wrong format in somebody's log call
+            self.handleError(record)
+
+
+class _Format(logging.Formatter):
+    """``[2026-11-22 15:37:00 +0000] [4242] [INFO] message``, as gunicorn's users know it."""
+
+    def __init__(self) -> None:
+        super().__init__("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
+        return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(record.created))
+
+
+def open_error_log(name: str, level: str) -> Sink:
+    """Send the logger ``lasthop`` and its children to a sink, and nowhere else."""
+    sink = Sink(name, sys.__stderr__.fileno() if sys.__stderr__ is not None else 2)
+    handler = _Lines(sink)
+    handler.setFormatter(_Format())
+    logger = logging.getLogger("lasthop")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    return sink

@@ -1,0 +1,61 @@
+"""Signals as bytes in a pipe: handlers only queue, whoever runs a loop reads and acts.
+
+The interpreter's C handler writes the number of the signal to the pipe (``signal.set_wakeup_fd``), whatever the main thread is
+doing at that moment, so a loop in another thread hears it too. The Python handler does nothing.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from types import FrameType
+
+EVERY = frozenset(signal.valid_signals()) - {
+    signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS, signal.SIGABRT
+}  # fmt: skip
+"""What is held around a fork and in serving threads. A fault that is held kills without its traceback, so faults are not."""
+
+
+class Signals:
+    """Listens for some signals of this process, until closed."""
+
+    def __init__(self, wanted: Iterable[signal.Signals]) -> None:
+        self._wanted = tuple(wanted)
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in self._wanted:
+            signal.signal(number, _queued)
+            signal.siginterrupt(number, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def fileno(self) -> int:
+        return self._read
+
+    def take(self) -> list[signal.Signals]:
+        """What came since the last time, in the order in which it came."""
+        try:
+            return [signal.Signals(number) for number in os.read(self._read, 4096)]
+        except BlockingIOError:
+            return []
+
+    def close(self, restore: bool = True) -> None:
+        """Stop listening; the signals mean what they meant to begin with."""
+        signal.set_wakeup_fd(-1)
+        if restore:
+            for number in self._wanted:
+                signal.signal(number, signal.SIG_DFL)
+        for descriptor in (self._read, self._write):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _queued(number: int, frame: FrameType | None) -> None:
+    """The pipe has it already."""
+
+
+def hold() -> None:
+    """Keep every signal waiting, around a fork: the child must not write into its parent's pipe."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, EVERY)
+
+
+def release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, EVERY)

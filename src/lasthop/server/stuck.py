@@ -1,0 +1,32 @@
+"""Which workers are stuck: none of their threads has turned for longer than ``--timeout``.
+
+When the supervisor itself was held up, a frozen container or a debugger, everybody was, and nobody is to blame.
+"""
+
+from collections.abc import Callable, Iterable
+
+from lasthop.server.child import Child, Stage
+
+HELD_UP_SECONDS = 2.0
+"""The supervisor looks at least once a second. Twice that late, it did not run."""
+
+
+class StuckWatch:
+    """Looks at workers from time to time. All times are seconds of the monotonic clock."""
+
+    def __init__(self, now: float) -> None:
+        self._looked = now
+        self._awake_since = now
+
+    def stuck(
+        self, children: Iterable[Child], turned: Callable[[Child], float], timeout: float, now: float
+    ) -> list[tuple[Child, float]]:
+        """Those whose last turn is longer ago than the time-out (0: never), and how long."""
+        if now - self._looked > HELD_UP_SECONDS:
+            self._awake_since = now
+        self._looked = now
+        if not timeout:
+            return []
+        serving = [child for child in children if child.stage in (Stage.SERVING, Stage.RETIRING)]
+        still = [(child, now - max(turned(child), child.ready_at, self._awake_since)) for child in serving]
+        return [(child, seconds) for child, seconds in still if seconds > timeout]

@@ -1,0 +1,475 @@
+"""The supervisor: owns the listeners, keeps the workers there, and ends with an exit code that tells why.
+
+One loop: signals, messages and deaths first, then what time has brought, then whatever is missing is started. It never imports the
+application nor the engine. The rules are in docs/design/supervisor.md.
+"""
+
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from logging import getLogger
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lasthop.errors import LasthopError
+from lasthop.server import exits, logs, openfiles
+from lasthop.server.backoff import Backoff
+from lasthop.server.child import Child, Stage
+from lasthop.server.crew import Crew, Forked, how_it_ended
+from lasthop.server.generation import Generation, Loader
+from lasthop.server.listening import Listening
+from lasthop.server.pidfile import PidFile
+from lasthop.server.ready import Systemd, announce
+from lasthop.server.signals import Signals
+from lasthop.server.stuck import StuckWatch
+from lasthop.server.target import Target, parse
+from lasthop.server.worker import IDLE_LINGER_SECONDS
+
+if TYPE_CHECKING:
+    from lasthop.settings import Settings
+
+QUICK_SECONDS = 2.0
+"""How long a worker has to end when it is stopped quickly, or to write its stacks when it is stuck."""
+
+MARGIN_SECONDS = 1.0
+"""A draining worker closes its last idle connection after the graceful time-out; it is killed this much later."""
+
+LONGEST_TICK_SECONDS = 1.0
+
+HEARD = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD,
+    signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
+)  # fmt: skip
+
+log = getLogger("lasthop")
+
+
+def run(target: str, settings: "Settings", reread: "Callable[[], Settings] | None" = None) -> int:
+    """Serve until told to stop; the exit code. In a worker too: the processes that it forks return from here.
+
+    Raises LasthopError for what can be known to be wrong before anything is started.
+    """
+    error_log = logs.open_error_log(settings.error_logfile, settings.log_level)
+    supervisor = Supervisor(parse(target), settings, reread, error_log)
+    try:
+        return supervisor.serve()
+    except Forked as fork:
+        supervisor.let_go()
+        become = fork.become
+    del supervisor
+    return become()
+
+
+class Supervisor:
+    """What should be there, what is there, and the loop that makes the two the same."""
+
+    def __init__(
+        self,
+        target: Target,
+        settings: "Settings",
+        reread: "Callable[[], Settings] | None",
+        error_log: logs.Sink,
+    ) -> None:
+        self._target = target
+        self._reread = reread
+        self._ready_fd = settings.ready_fd
+        self._reload_fast = settings.reload
+        if settings.reload:
+            from lasthop.server import reload
+
+            reload.check_available()
+        if settings.preload:
+            from lasthop.server import loader
+
+            loader.become_reaper()
+        _prepare_path(settings)
+        self._pid_file = PidFile(str(settings.pid)) if settings.pid is not None else None
+        try:
+            self._listening = Listening(settings.backlog)
+            self._logs = (error_log, _access_log(settings))
+            self._generation = self._plan(1, settings)
+        except BaseException:
+            if self._pid_file is not None:
+                self._pid_file.remove()
+            raise
+        self._next: Generation | None = None
+        """The generation that is to take over once all of its workers are ready."""
+        self._systemd = Systemd()
+        self._signals = Signals(HEARD)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._signals, selectors.EVENT_READ, None)
+        self._crew = Crew(self._selector)
+        self._announced = False
+        self._waits_for_change = False
+        self._reload_asked = False
+        self._stopping = False
+        self._code = exits.STOPPED
+        self._backoff = Backoff()
+        self._start_after = 0.0
+        self._last_failure = ""
+        self._stuck_watch = StuckWatch(time.monotonic())
+        self._watchdog_at = 0.0
+
+    def serve(self) -> int:
+        """The loop, until the last worker has gone."""
+        try:
+            if self._reload_fast:
+                from lasthop.server import reload
+
+                self._crew.start_watcher(reload.watched_directories(self._generation.settings.pythonpath))
+            log.info("pid %d serves %s", os.getpid(), self._target.text)
+            while not (self._stopping and not self._crew.children):
+                self._turn()
+        except Forked:
+            raise
+        except BaseException:
+            self._close()
+            raise
+        self._close()
+        log.info("stopped")
+        return self._code
+
+    def let_go(self) -> None:
+        """In a fork: close what is the supervisor's alone, so that its end is seen and its files stay its own."""
+        self._signals.close()
+        self._selector.close()
+        self._crew.let_go()
+        if self._pid_file is not None:
+            os.close(self._pid_file.descriptor)
+        if self._ready_fd is not None:
+            os.close(self._ready_fd)
+
+    def _close(self) -> None:
+        self._crew.close()
+        self._listening.close()
+        if self._pid_file is not None:
+            self._pid_file.remove()
+        self._signals.close()
+        self._selector.close()
+
+    # What happens in one turn of the loop
+
+    def _turn(self) -> None:
+        self._converge()
+        events = self._selector.select(self._until_next())
+        # Signals first: when a terminal's Ctrl-C ended the workers too, their deaths are no surprise.
+        numbers = self._signals.take()
+        for number in numbers:
+            self._on_signal(number)
+        for key, _ in events:
+            if key.data is not None:
+                self._hear(key.data)
+        self._bury()
+        self._check_time()
+
+    def _converge(self) -> None:
+        """Start what is missing, and let those go that are not needed any more."""
+        if self._stopping:
+            return
+        if self._reload_asked and self._next is None and (self._announced or self._waits_for_change):
+            self._reload_asked = False
+            self._begin_reload()
+        if self._next is not None:
+            self._fill(self._next)
+            if self._all_ready(self._next):
+                self._take_over(self._next)
+        if not self._waits_for_change and time.monotonic() >= self._start_after:
+            self._fill(self._generation)
+        if self._all_ready(self._generation):
+            if not self._announced:
+                self._announce()
+            for child in self._crew.of(self._generation):
+                if child.stage is Stage.RETIRING:
+                    self._drain(child)
+
+    def _fill(self, generation: Generation) -> None:
+        here = [child for child in self._crew.of(generation) if child.counts]
+        missing = generation.wanted - len(here)
+        if missing > 0 and generation.settings.preload:
+            if generation.loader is None:
+                self._crew.start_loader(generation)
+            if generation.loader is None or not generation.loader.loaded:
+                return
+        for _ in range(missing):
+            self._crew.start(generation)
+        for child in here[generation.wanted :] if missing < 0 else ():
+            self._drain(child)
+
+    def _all_ready(self, generation: Generation) -> bool:
+        serving = [child for child in self._crew.of(generation) if child.stage is Stage.SERVING]
+        return len(serving) >= generation.wanted
+
+    def _announce(self) -> None:
+        self._announced = True
+        generation = self._generation
+        log.info("ready: %s", _status(generation))
+        if self._ready_fd is not None:
+            announce(self._ready_fd, [each.address for each in generation.listeners])
+            self._ready_fd = None
+        self._systemd.ready(_status(generation))
+
+    # Signals and messages
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGTERM:
+                self._stop(quick=self._stopping)
+            case signal.SIGINT | signal.SIGQUIT:
+                self._stop(quick=True)
+            case signal.SIGHUP:
+                self._reload_asked = True
+            case signal.SIGTTIN:
+                self._want(self._generation.wanted + 1)
+            case signal.SIGTTOU:
+                self._want(self._generation.wanted - 1)
+            case signal.SIGUSR1:
+                self._reopen_logs()
+            case signal.SIGUSR2:
+                log.warning("SIGUSR2 has no meaning here; SIGHUP loads new code without losing a request")
+
+    def _want(self, workers: int) -> None:
+        self._generation.wanted = max(1, workers)
+        log.info("%s from now on", _status(self._generation))
+        self._systemd.status(_status(self._generation))
+
+    def _reopen_logs(self) -> None:
+        for sink in self._logs:
+            if sink is not None:
+                try:
+                    sink.reopen()
+                except LasthopError as error:
+                    log.error("%s", error)
+        for child in self._crew.children:
+            child.signal(signal.SIGUSR1)
+
+    def _hear(self, sender: Child | Loader) -> None:
+        for message in self._crew.hear(sender):
+            word, _, rest = message.partition(b" ")
+            if sender is self._crew.watcher:
+                log.info("%s has changed; reloading", message.decode("utf-8", "replace"))
+                self._reload_asked = True
+            elif word == b"failed":
+                code, _, text = rest.partition(b" ")
+                sender.failure = int(code), text.decode("utf-8", "replace")
+            elif isinstance(sender, Loader):
+                sender.loaded = True
+            elif word == b"pid":
+                sender.pid = int(rest)
+            elif word == b"ready":
+                sender.became_ready(int(rest))
+                log.debug("worker %s is ready", sender.pid)
+            elif word == b"retire" and sender.stage is Stage.SERVING:
+                sender.stage = Stage.RETIRING
+                log.info("worker %s has served as many requests as it should; starting another", sender.pid)
+
+    # Deaths
+
+    def _bury(self) -> None:
+        for ended, pid, status in self._crew.buried():
+            if ended is None:
+                # A worker that a loader forked may die before we have read who it is.
+                for child in self._crew.children:
+                    if child.pid is None:
+                        self._hear(child)
+                ended = next((child for child in self._crew.children if child.pid == pid), None)
+            if isinstance(ended, Child):
+                self._hear(ended)
+                self._buried(ended, status)
+            elif isinstance(ended, Loader):
+                self._hear(ended)
+                self._loader_ended(ended, status)
+        for child in self._crew.lost():
+            self._buried(child, None)
+
+    def _buried(self, child: Child, status: int | None) -> None:
+        self._crew.remove(child)
+        how = "never started" if status is None else how_it_ended(status)
+        if child.stage is Stage.LEAVING:
+            log.debug("worker %s has left (%s)", child.pid, how)
+        elif child.stage is Stage.BOOTING:
+            self._boot_failed(child.generation, *(child.failure or _unready(f"worker {child.pid} {how}")))
+        elif child.stage is not Stage.STUCK:
+            log.error("worker %s %s; starting another", child.pid, how)
+            self._start_later(time.monotonic() - child.ready_at)
+
+    def _loader_ended(self, ended: Loader, status: int) -> None:
+        self._crew.bury_loader(ended)
+        if ended is self._crew.watcher:
+            log.error("the watcher %s; source files are not watched any more", how_it_ended(status))
+            self._crew.watcher = None
+        for generation in (self._generation, self._next):
+            if generation is not None and generation.loader is ended:
+                generation.loader = None
+                if not ended.loaded:
+                    failure = ended.failure or _unready(f"the loader {how_it_ended(status)}")
+                    self._boot_failed(generation.number, *failure)
+
+    def _boot_failed(self, number: int, code: int, text: str) -> None:
+        if self._stopping:
+            return
+        if self._next is not None and number == self._next.number:
+            log.error("%s", text)
+            log.error("the new code or settings cannot be served; %s go on", _status(self._generation))
+            self._dismiss(self._next)
+            self._next = None
+            self._systemd.ready(_status(self._generation))
+        elif number != self._generation.number:
+            return
+        elif self._announced:
+            log.error("%s", text if text != self._last_failure else "the same again")
+            self._last_failure = text
+            self._start_later(0.0)
+        else:
+            log.error("%s", text)
+            if self._reload_fast:
+                log.info("waiting for a source file to change")
+                self._waits_for_change = True
+                self._dismiss(self._generation)
+            else:
+                self._stop(quick=True, code=code)
+
+    def _start_later(self, lived_seconds: float) -> None:
+        self._start_after = time.monotonic() + self._backoff.delay_after(lived_seconds)
+
+    # Generations
+
+    def _plan(self, number: int, settings: "Settings") -> Generation:
+        """A generation for these settings, its listeners open."""
+        if settings.workers == "auto":
+            from lasthop.server.processors import usable_processors
+
+            wanted = usable_processors()
+        else:
+            wanted = settings.workers
+        connections, warning = openfiles.connections_within(
+            settings.max_connections, openfiles.raise_limit(), settings.threads
+        )
+        if warning:
+            log.warning("%s", warning)
+        listeners = self._listening.open(settings.bind)
+        return Generation(number, self._target, settings, listeners, wanted, connections, self._logs)
+
+    def _begin_reload(self) -> None:
+        """Start the next generation beside this one."""
+        log.info("reloading")
+        self._systemd.reloading()
+        try:
+            settings = self._reread() if self._reread is not None else self._generation.settings
+            _prepare_path(settings)
+            self._logs = self._logs_for(settings)
+            self._next = self._plan(self._generation.number + 1, settings)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever reading the settings again may say
+            log.error("%s", error)
+            log.error("not reloaded; %s go on", _status(self._generation))
+            self._systemd.ready(_status(self._generation))
+
+    def _logs_for(self, settings: "Settings") -> tuple[logs.Sink, logs.Sink | None]:
+        was = self._generation.settings
+        error_log, access_log = self._logs
+        if (settings.error_logfile, settings.log_level) != (was.error_logfile, was.log_level):
+            error_log = logs.open_error_log(settings.error_logfile, settings.log_level)
+        if settings.access_logfile != was.access_logfile:
+            access_log = _access_log(settings)
+        return error_log, access_log
+
+    def _take_over(self, new: Generation) -> None:
+        old, self._generation, self._next = self._generation, new, None
+        self._waits_for_change = False
+        self._backoff, self._start_after, self._last_failure = Backoff(), 0.0, ""
+        self._dismiss(old)
+        self._listening.keep(new.listeners)
+        log.info("reloaded: %s", _status(new))
+        if self._announced:
+            self._systemd.ready(_status(new))
+
+    def _dismiss(self, generation: Generation) -> None:
+        self._crew.end_loader(generation)
+        for child in self._crew.of(generation):
+            self._drain(child)
+
+    def _drain(self, child: Child) -> None:
+        """Let a worker go while others serve. Developers who reload want no connection to bring a request to the old code."""
+        graceful = self._generation.settings.graceful_timeout
+        child.drain(0.0 if self._reload_fast else graceful, graceful + MARGIN_SECONDS)
+
+    def _stop(self, quick: bool, code: int = exits.STOPPED) -> None:
+        if not self._stopping:
+            log.info("stopping%s", " quickly" if quick else "")
+            self._stopping = True
+            self._code = code
+            self._systemd.stopping()
+            # Who comes now is refused at once and can be sent elsewhere, instead of waiting in a queue that nobody will serve.
+            self._listening.remove_files()
+            self._crew.end_watcher()
+            for generation in (self._generation, self._next):
+                if generation is not None:
+                    self._crew.end_loader(generation)
+        graceful = self._generation.settings.graceful_timeout
+        for child in self._crew.children:
+            if quick:
+                child.stop(min(QUICK_SECONDS, graceful))
+            else:
+                child.drain(min(IDLE_LINGER_SECONDS, graceful), graceful)
+
+    # Time
+
+    def _check_time(self) -> None:
+        now = time.monotonic()
+        for child in self._crew.overdue(now):
+            log.error("worker %s has not ended in time; killing it", child.pid)
+            child.kill_at = None
+            child.signal(signal.SIGKILL)
+        timeout = self._generation.settings.timeout
+        for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
+            log.critical(
+                "worker %s is stuck: no thread has turned for %.1f s; where each stands follows",
+                child.pid,
+                seconds,
+            )
+            child.abort(QUICK_SECONDS)
+        every = self._systemd.watchdog_seconds
+        if every is not None and now >= self._watchdog_at:
+            self._systemd.watchdog()
+            self._watchdog_at = now + every
+
+    def _until_next(self) -> float:
+        """Seconds until something is due by the clock."""
+        now = time.monotonic()
+        timeout = self._generation.settings.timeout
+        due = [now + (min(LONGEST_TICK_SECONDS, timeout / 4) if timeout else LONGEST_TICK_SECONDS)]
+        due += [child.kill_at for child in self._crew.children if child.kill_at is not None]
+        if self._start_after > now:
+            due.append(self._start_after)
+        if self._systemd.watchdog_seconds is not None:
+            due.append(self._watchdog_at)
+        return max(0.0, min(due) - now)
+
+
+def _prepare_path(settings: "Settings") -> None:
+    """What ``--chdir`` and ``--pythonpath`` say, for this process and those that it forks."""
+    if settings.chdir is not None:
+        os.chdir(settings.chdir)
+    for each in (*reversed([str(Path(each).absolute()) for each in settings.pythonpath]), str(Path.cwd())):
+        if each not in sys.path:
+            sys.path.insert(0, each)
+
+
+def _access_log(settings: "Settings") -> logs.Sink | None:
+    if settings.access_logfile is None:
+        return None
+    from lasthop.server import accesslog
+
+    accesslog.check(settings.access_logformat)  # a wrong format is to be known before anything starts
+    return logs.Sink(settings.access_logfile, 1)
+
+
+def _unready(what: str) -> tuple[int, str]:
+    return exits.BOOT_FAILED, f"{what} before it was ready"
+
+
+def _status(generation: Generation) -> str:
+    workers, threads = generation.wanted, generation.settings.threads
+    return f"{workers} worker{'s' * (workers > 1)}, {threads} thread{'s' * (threads > 1)} each"

@@ -1,0 +1,241 @@
+"""A worker: the process that loads the application and runs an engine, from its fork to its end.
+
+It knows its own engine, its signals and one channel to the supervisor; it knows nothing of other workers. When the channel ends the
+supervisor is gone, and the worker finishes and goes too.
+"""
+
+import contextlib
+import faulthandler
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lasthop.errors import ApplicationFailed, LasthopError, TargetError
+from lasthop.link.listener import Listener
+from lasthop.server import exits, slots
+from lasthop.server.logs import Sink
+from lasthop.server.signals import Signals, hold, release
+from lasthop.server.target import Application, Target
+
+if TYPE_CHECKING:
+    from lasthop.settings import Settings
+
+    from lasthop.engine import Engine
+    from lasthop.server.accesslog import Access
+
+IDLE_LINGER_SECONDS = 1.0
+"""How long an idle kept-alive connection may still bring a request when the whole server stops. A front that sees it closed
+opens another; one that sends at that very moment would lose a request."""
+
+LONGEST_MESSAGE = 32_768
+"""Bytes of a message on the channel: a packet must fit into the socket's buffer."""
+
+log = getLogger("lasthop")
+
+
+class Post(NamedTuple):
+    """What a worker gets from the supervisor."""
+
+    channel: socket.socket
+    slots: int
+    """The descriptor of the shared pages."""
+    slot: int
+    listeners: list[Listener]
+    target: Target
+    settings: "Settings"
+    connections: int
+    multiprocess: bool
+    error_log: Sink
+    access_log: Sink | None
+
+
+def work(post: Post, application: Application | None = None) -> int:
+    """Be a worker until told to leave. Called in a fresh fork with all signals held; returns the exit code."""
+    faulthandler.enable(post.error_log.descriptor)
+    for ignored in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2):
+        signal.signal(
+            ignored, signal.SIG_IGN
+        )  # a terminal sends them to the whole group: only the supervisor acts
+    # While it boots a worker has nothing to finish: TERM, INT and QUIT end it as they end any program. USR1 is kept until then.
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
+    with contextlib.suppress(BrokenPipeError):
+        post.channel.send(b"pid %d" % os.getpid())
+        try:
+            engine, turned_at = _boot(post, application or post.target.load())
+        except (ApplicationFailed, TargetError) as error:
+            return _failed(post, exits.LOAD_FAILED, error)
+        except LasthopError as error:
+            return _failed(post, exits.BOOT_FAILED, error)
+        return _Serving(post, engine).run(b"ready %d" % turned_at)
+    return exits.STOPPED  # the supervisor went while we booted
+
+
+def _failed(post: Post, code: int, error: Exception) -> int:
+    post.channel.send(
+        b"failed %d " % code + str(error).encode("utf-8", "backslashreplace")[-LONGEST_MESSAGE:]
+    )
+    return code
+
+
+def _boot(post: Post, application: Application) -> "tuple[Engine, int]":
+    """The engine, and where in the slot it notes when it last turned."""
+    from lasthop.engine import SLOT_FIELDS, SLOT_SIZE, Engine, Limits
+
+    settings = post.settings
+    assert SLOT_SIZE <= slots.PAGE_BYTES
+    engine = Engine(
+        application,
+        [(each.socket.fileno(), each.server_name, each.server_port) for each in post.listeners],
+        threads=settings.threads,
+        limits=Limits(
+            line=settings.limit_request_line,
+            fields=settings.limit_request_fields,
+            field_size=settings.limit_request_field_size,
+            head=settings.limit_request_head,
+            body=settings.limit_request_body,
+        ),
+        multiprocess=post.multiprocess,
+        head_timeout=settings.head_timeout,
+        body_timeout=settings.body_timeout,
+        reply_timeout=settings.reply_timeout,
+        keep_alive=settings.keep_alive,
+        max_connections=post.connections,
+        max_requests=_requests_until_retired(settings.max_requests, settings.max_requests_jitter),
+        on_retire=lambda: _tell(post.channel, b"retire"),
+        access=_access(settings.access_logformat, post.access_log),
+        log=getLogger("lasthop.engine"),
+        slot=memoryview(slots.page(post.slots, post.slot))[:SLOT_SIZE],
+    )
+    return engine, 8 * SLOT_FIELDS.index("turned_ns")
+
+
+def _access(fmt: str, sink: Sink | None) -> "Access | None":
+    if sink is None:
+        return None
+    from lasthop.server import accesslog
+
+    return accesslog.make(fmt, sink.write)
+
+
+def _requests_until_retired(requests: int, jitter: int) -> int:
+    """Each worker's own number, so that workers started together do not leave together."""
+    if requests == 0 or jitter == 0:
+        return requests
+    return requests + int.from_bytes(os.urandom(8), "little") % (jitter + 1)
+
+
+def _tell(channel: socket.socket, message: bytes) -> None:
+    with contextlib.suppress(OSError):  # nobody there: the channel's end will be seen
+        channel.send(message)
+
+
+class _Serving:
+    """The time from ready to the end: the engine's threads, and one loop that hears signals and the supervisor."""
+
+    def __init__(self, post: Post, engine: "Engine") -> None:
+        self._post = post
+        self._engine = engine
+        self._code = exits.STOPPED
+        self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+        self._serving = post.settings.threads
+        self._drained = False
+        self._give_up: float | None = None
+
+    def run(self, ready: bytes) -> int:
+        self._signals = Signals([signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1])
+        if self._serving == 1:
+            control = _start(self._control, "lasthop-control")
+            release()
+            self._post.channel.send(ready)
+            self._serve()
+            control.join()
+        else:
+            for number in range(self._serving):
+                _start(self._serve, f"lasthop-{number}")
+            release()
+            self._post.channel.send(ready)
+            self._control()
+        self._engine.close()
+        return self._code
+
+    def _serve(self) -> None:
+        """One thread's life."""
+        try:
+            self._engine.serve()
+        except BaseException:
+            log.critical("the engine failed; this worker ends", exc_info=True)
+            self._code = exits.FAILED
+            self._engine.stop()
+        finally:
+            os.eventfd_write(self._ended, 1)
+
+    def _control(self) -> None:
+        """Hear what is said from outside until every serving thread has ended."""
+        poll = select.poll()
+        for descriptor in (self._signals.fileno(), self._post.channel.fileno(), self._ended):
+            poll.register(descriptor, select.POLLIN)
+        while self._serving:
+            left = None if self._give_up is None else max(0.0, self._give_up - time.monotonic()) * 1000
+            ready = {descriptor for descriptor, _ in poll.poll(left)}
+            if self._give_up is not None and time.monotonic() >= self._give_up:
+                log.error("the supervisor is gone and requests have not ended in time; leaving them")
+                os._exit(exits.FAILED)
+            if self._ended in ready:
+                os.eventfd_read(self._ended)
+                self._serving -= 1
+            if self._signals.fileno() in ready:
+                for number in self._signals.take():
+                    self._on_signal(number)
+            if self._post.channel.fileno() in ready:
+                message = self._heard()
+                if not message:
+                    poll.unregister(self._post.channel)
+                    self._orphaned()
+                elif message.startswith(b"drain "):
+                    self._drain(float(message[6:]))
+
+    def _heard(self) -> bytes:
+        try:
+            return self._post.channel.recv(LONGEST_MESSAGE)
+        except ConnectionError:
+            return b""
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number == signal.SIGUSR1:
+            self._reopen_logs()
+        elif number == signal.SIGTERM and not self._drained:
+            self._drain(min(IDLE_LINGER_SECONDS, self._post.settings.graceful_timeout))
+        else:
+            self._engine.stop()
+
+    def _drain(self, linger: float) -> None:
+        self._drained = True
+        self._engine.drain(linger)
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone, and with it whoever would end us in time."""
+        log.warning("the supervisor is gone; finishing and leaving")
+        self._give_up = time.monotonic() + self._post.settings.graceful_timeout
+        self._drain(min(IDLE_LINGER_SECONDS, self._post.settings.graceful_timeout))
+
+    def _reopen_logs(self) -> None:
+        for sink in (self._post.error_log, self._post.access_log):
+            if sink is not None:
+                try:
+                    sink.reopen()
+                except LasthopError as error:
+                    log.error("%s", error)
+
+
+def _start(target: Callable[[], Any], name: str) -> threading.Thread:
+    """A thread that gets no signals: the main thread, or the wake-up pipe, has them."""
+    hold()
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,431 @@
+"""The supervisor: what becomes of workers, listeners and requests when something happens."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from .conftest import Connection, Start, is_there, until
+
+VERSIONED = """\
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "{length}")])
+    return [b"{text}"]
+"""
+
+
+def write_version(directory: Path, text: str) -> None:
+    """An application that answers with a text. The cache of its bytecode would hide a change within a second."""
+    (directory / "versioned.py").write_text(VERSIONED.format(text=text, length=len(text)))
+    for cached in directory.glob("__pycache__/versioned*"):
+        cached.unlink()
+
+
+class Load:
+    """Requests without a pause, each connection used until the server closes it; what was lost is counted."""
+
+    def __init__(self, address: str, connections: int = 4) -> None:
+        self.replies = 0
+        self.lost: list[str] = []
+        self.bodies: set[str] = set()
+        self._address = address
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._one) for _ in range(connections)]
+        for thread in self._threads:
+            thread.start()
+
+    def _one(self) -> None:
+        connection = Connection(self._address)
+        while not self._over.is_set():
+            try:
+                connection.request("GET", "/")
+                reply = connection.getresponse()
+                self.bodies.add(reply.read().decode())
+                self.replies += 1
+            except (OSError, HTTPException) as error:
+                self.lost.append(repr(error))
+                connection.close()
+        connection.close()
+
+    def stop(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, more: int) -> None:
+        """Until that many more replies have come."""
+        wanted = self.replies + more
+        until(lambda: self.replies >= wanted or bool(self.lost))
+
+
+def test_serves_over_tcp_and_a_unix_socket_at_once(start: Start, tmp_path: Path) -> None:
+    server = start(bind=["127.0.0.1:0", f"unix:{tmp_path}/app.sock"])
+    assert [server.get(at=0), server.get(at=1)] == [str(pid) for pid in server.workers()] * 2
+
+
+def test_names_the_real_ports_on_the_ready_line(start: Start, tmp_path: Path) -> None:
+    server = start(bind=["127.0.0.1:0", f"unix:{tmp_path}/app.sock", f"unix:@{tmp_path}/x"], wait=False)
+    word, tcp, *rest = server.ready_line().split()
+    assert ("ready", [f"unix:{tmp_path}/app.sock", f"unix:@{tmp_path}/x"]) == (word, rest)
+    assert int(tcp.rpartition(":")[2]) > 0
+
+
+def test_says_ready_only_when_every_worker_is(start: Start) -> None:
+    server = start(workers=3)
+    assert 3 == len(server.workers())
+    assert "ready: 3 workers, 4 threads each" in server.log()
+
+
+def test_names_its_threads(start: Start) -> None:
+    server = start(threads=2)
+    assert "MainThread lasthop-0 lasthop-1" == server.get("/threads")
+
+
+def test_one_thread_serves_in_the_main_thread(start: Start) -> None:
+    server = start(threads=1)
+    assert "MainThread lasthop-control" == server.get("/threads")
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_ends_with_0_when_it_is_told_to(start: Start, number: signal.Signals, threads: int) -> None:
+    server = start(workers=2, threads=threads)
+    workers = server.workers()
+    server.send(number)
+    assert 0 == server.wait()
+    assert not any(is_there(pid) for pid in workers)
+
+
+def test_a_request_in_flight_is_answered_after_term(start: Start) -> None:
+    server = start()
+    connection = server.connect()
+    connection.request("GET", "/sleep?0.5")
+    until(lambda: connection_was_accepted(server.workers(), connection))
+    server.send(signal.SIGTERM)
+    assert 200 == connection.getresponse().status
+    assert 0 == server.wait()
+
+
+def connection_was_accepted(workers: set[int], connection: Connection) -> bool:
+    """Whether a worker has the other end: its socket is among the worker's descriptors."""
+    port = connection.sock.getsockname()[1]
+    inodes = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if int(words[2].rpartition(":")[2], 16) == port and words[9] != "0":
+            inodes.add(f"socket:[{words[9]}]")
+    return any(each in inodes for pid in workers for each in descriptors(pid))
+
+
+def descriptors(pid: int) -> list[str]:
+    """What a process has open."""
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(each.readlink()))
+    return found
+
+
+def test_a_request_that_takes_too_long_is_cut_off_by_the_graceful_timeout(start: Start) -> None:
+    server = start(graceful_timeout=0.5)
+    connection = server.connect()
+    connection.request("GET", "/sleep?60")
+    until(lambda: connection_was_accepted(server.workers(), connection))
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+    assert "has not ended in time; killing it" in server.log()
+
+
+def test_a_second_term_stops_quickly(start: Start) -> None:
+    server = start(graceful_timeout=600)
+    connection = server.connect()
+    connection.request("GET", "/sleep?60")
+    until(lambda: connection_was_accepted(server.workers(), connection))
+    server.send(signal.SIGTERM)
+    server.wait_log("stopping")
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+
+
+def test_the_socket_file_is_gone_after_the_end(start: Start, tmp_path: Path) -> None:
+    server = start(bind=[f"unix:{tmp_path}/app.sock"])
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+    assert not (tmp_path / "app.sock").exists()
+
+
+def test_a_second_instance_is_refused_and_the_first_goes_on(start: Start, tmp_path: Path) -> None:
+    first = start(bind=[f"unix:{tmp_path}/app.sock"])
+    second = start(bind=[f"unix:{tmp_path}/app.sock"], wait=False)
+    assert 1 == second.wait()
+    assert f"pid {first.pid}" in second.log()
+    assert str(first.workers().pop()) == first.get()
+
+
+def test_starts_again_after_everything_was_killed(start: Start, tmp_path: Path) -> None:
+    first = start(bind=[f"unix:{tmp_path}/app.sock"])
+    first.end()
+    second = start(bind=[f"unix:{tmp_path}/app.sock"])
+    assert str(second.workers().pop()) == second.get()
+
+
+def test_workers_finish_and_leave_when_the_supervisor_was_killed(start: Start, tmp_path: Path) -> None:
+    first = start(bind=[f"unix:{tmp_path}/app.sock"], workers=2)
+    workers = first.workers()
+    connection = first.connect()
+    connection.request("GET", "/sleep?0.3")
+    time.sleep(
+        0.1
+    )  # over unix: nothing shows that it was accepted; if it was not yet, it is served all the same
+    os.kill(first.pid, signal.SIGKILL)
+    assert 200 == connection.getresponse().status
+    until(lambda: not any(is_there(pid) for pid in workers))
+    second = start(bind=[f"unix:{tmp_path}/app.sock"])
+    assert str(second.workers().pop()) == second.get()
+
+
+def test_a_worker_that_was_killed_is_replaced(start: Start) -> None:
+    server = start(workers=2)
+    killed = server.workers().pop()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: len(server.workers() - {killed}) == 2)
+    assert server.get() in {str(pid) for pid in server.workers()}
+    assert f"worker {killed} was ended by SIGKILL" in server.log()
+
+
+def test_a_preloaded_worker_that_was_killed_is_replaced(start: Start) -> None:
+    server = start(workers=2, preload=True)
+    killed = int(server.get())
+    os.kill(killed, signal.SIGKILL)
+    server.wait_log("is ready", times=3)
+    assert killed != int(server.get())
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+
+
+def test_preload_imports_once_for_all_workers(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "counted.py").write_text(
+        f"open({str(tmp_path / 'imports')!r}, 'a').write('x')\n" + VERSIONED.format(length=2, text="ok")
+    )
+    server = start("counted:application", pythonpath=[str(tmp_path)], workers=3, preload=True)
+    assert ("ok", "x") == (server.get(), (tmp_path / "imports").read_text())
+
+
+def test_a_preloading_server_loads_new_code_on_hup(start: Start, tmp_path: Path) -> None:
+    write_version(tmp_path, "old")
+    server = start("versioned:application", pythonpath=[str(tmp_path)], preload=True)
+    assert "old" == server.get()
+    write_version(tmp_path, "new")
+    server.send(signal.SIGHUP)
+    server.wait_log("reloaded")
+    assert "new" == server.get()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_hup_under_load_changes_the_code_and_loses_no_request(
+    start: Start, tmp_path: Path, preload: bool
+) -> None:
+    write_version(tmp_path, "old")
+    server = start("versioned:application", pythonpath=[str(tmp_path)], workers=2, preload=preload)
+    load = Load(server.addresses[0])
+    load.wait_for(50)
+    write_version(tmp_path, "new")
+    for times in (1, 2, 3):
+        server.send(signal.SIGHUP)
+        server.wait_log("reloaded", times)
+        load.wait_for(50)
+    load.stop()
+    assert ([], {"old", "new"}) == (load.lost, load.bodies)
+    assert "new" == server.get()
+
+
+def test_hup_with_code_that_cannot_be_imported_keeps_the_old(start: Start, tmp_path: Path) -> None:
+    write_version(tmp_path, "old")
+    server = start("versioned:application", pythonpath=[str(tmp_path)], workers=2)
+    workers = server.workers()
+    (tmp_path / "versioned.py").write_text("import a_module_that_is_missing\n")
+    server.send(signal.SIGHUP)
+    server.wait_log("cannot be served")
+    until(lambda: server.workers() == workers)
+    assert "old" == server.get()
+    assert "a_module_that_is_missing" in server.log()
+
+
+def test_hup_reads_the_settings_again(start: Start, tmp_path: Path) -> None:
+    later = tmp_path / "later.json"
+    server = start(later=str(later))
+    later.write_text(f'{{"bind": ["unix:{tmp_path}/new.sock"], "workers": 2, "threads": 4}}')
+    server.send(signal.SIGHUP)
+    server.wait_log("reloaded: 2 workers")
+    server.addresses.append(f"unix:{tmp_path}/new.sock")
+    assert server.get(at=1) in {str(pid) for pid in server.workers()}
+    until(lambda: refused(server.addresses[0]))
+
+
+def refused(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_hup_with_settings_that_are_wrong_keeps_the_old(start: Start, tmp_path: Path) -> None:
+    later = tmp_path / "later.json"
+    server = start(later=str(later))
+    later.write_text('{"bind": ["unix:/a/directory/that/is/missing/app.sock"], "threads": 4}')
+    server.send(signal.SIGHUP)
+    server.wait_log("not reloaded")
+    assert "/a/directory/that/is/missing does not exist" in server.log()
+    assert str(server.workers().pop()) == server.get()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+@pytest.mark.parametrize(
+    ("code", "exit_code", "says"),
+    [
+        ("import a_module_that_is_missing", 4, "a_module_that_is_missing"),
+        ("app = 1", 4, "application"),
+        ("import os; os._exit(9)", 3, "ended with code 9 before it was ready"),
+        ("import sys; sys.exit(2)", 4, "SystemExit"),
+    ],
+)
+def test_a_server_whose_workers_cannot_boot_ends_and_says_why_once(
+    start: Start, tmp_path: Path, code: str, exit_code: int, says: str, preload: bool
+) -> None:
+    (tmp_path / "broken.py").write_text(code)
+    server = start("broken:application", pythonpath=[str(tmp_path)], workers=3, preload=preload, wait=False)
+    assert exit_code == server.wait()
+    assert 1 == server.log().count("[ERROR]")
+    assert says in server.log()
+    assert "" == server.ready_line()
+
+
+def test_a_worker_that_is_stuck_writes_where_it_stands_and_is_replaced(start: Start) -> None:
+    server = start(timeout=1)
+    stuck = server.workers().pop()
+    connection = server.connect()
+    connection.request("GET", "/spin")
+    server.wait_log(f"worker {stuck} is stuck")
+    until(lambda: bool(server.workers() - {stuck}) and stuck not in server.workers())
+    server.wait_log("is ready", times=2)
+    assert "hold_the_interpreter" in server.log()
+    assert str(server.workers().pop()) == server.get()
+
+
+def test_a_worker_is_replaced_after_max_requests_and_no_request_is_lost(start: Start) -> None:
+    server = start(workers=2, max_requests=100, max_requests_jitter=50)
+    first = server.workers()
+    load = Load(server.addresses[0])
+    until(lambda: not (first & server.workers()) or bool(load.lost))
+    load.stop()
+    assert [] == load.lost
+    assert "has served as many requests as it should" in server.log()
+
+
+def test_ttin_and_ttou_change_the_number_of_workers(start: Start) -> None:
+    server = start(workers=1)
+    server.send(signal.SIGTTIN)
+    until(lambda: len(server.workers()) == 2)
+    server.wait_log("is ready", times=2)
+    server.send(signal.SIGTTOU)
+    until(lambda: len(server.workers()) == 1)
+    server.send(signal.SIGTTOU)
+    server.wait_log("1 worker, 4 threads each from now on", times=2)
+    assert str(server.workers().pop()) == server.get()
+
+
+def test_usr1_reopens_the_logs(start: Start, tmp_path: Path) -> None:
+    access, errors = tmp_path / "access", tmp_path / "errors"
+    server = start(access_logfile=str(access), error_logfile=str(errors))
+    server.get("/before")
+    until(lambda: "GET /before HTTP/1.1" in access.read_text())
+    for each in (access, errors):
+        each.rename(each.with_suffix(".1"))
+    server.send(signal.SIGUSR1)
+    until(lambda: access.exists() and errors.exists())
+    server.get("/after")
+    until(lambda: "GET /after HTTP/1.1" in access.read_text())
+    assert "/after" not in access.with_suffix(".1").read_text()
+
+
+def test_usr2_is_not_deadly(start: Start) -> None:
+    server = start()
+    server.send(signal.SIGUSR2)
+    server.wait_log("SIGUSR2 has no meaning")
+    assert str(server.workers().pop()) == server.get()
+
+
+def test_workers_that_die_again_and_again_are_started_ever_more_slowly(start: Start, tmp_path: Path) -> None:
+    flag = tmp_path / "die"
+    (tmp_path / "dying.py").write_text(
+        f"import os\nif os.path.exists({str(flag)!r}): os._exit(5)\n" + VERSIONED.format(length=2, text="ok")
+    )
+    server = start("dying:application", pythonpath=[str(tmp_path)])
+    flag.touch()
+    os.kill(server.workers().pop(), signal.SIGKILL)
+    server.wait_log("ended with code 5 before it was ready")
+    server.wait_log("starting another")
+    server.wait_log("[ERROR]", times=5)  # its death, and what followed at 0, 0.1, 0.2 and 0.4 seconds
+    marks = [line for line in server.log().splitlines() if "[ERROR]" in line]
+    assert 5 == len(marks)
+    flag.unlink()
+    until(lambda: server.log().count("is ready") == 2)
+    assert "ok" == server.get()
+
+
+def test_kill_9_of_workers_under_load_loses_only_what_was_in_flight_there(start: Start) -> None:
+    server = start(workers=3)
+    load = Load(server.addresses[0], connections=6)
+    for _ in range(5):
+        load.wait_for(20)
+        load.lost.clear()
+        killed = min(server.workers())
+        os.kill(killed, signal.SIGKILL)
+        server.wait_log(f"worker {killed} was ended by SIGKILL")
+        until(lambda: len(server.workers()) == 3)
+        # Six connections, each with at most one request in flight; one more each when it was connected and not yet accepted.
+        assert len(load.lost) <= 12
+    load.stop()
+    until(lambda: len(server.workers()) == 3)
+    server.send(signal.SIGTERM)
+    assert 0 == server.wait()
+
+
+def test_the_ready_descriptor_is_closed_in_workers_too(start: Start) -> None:
+    server = start(wait=False)
+    assert server.ready_line().startswith(
+        "ready 127.0.0.1:"
+    )  # read to its end, with everything still running
+    assert server.process.poll() is None
+
+
+def test_several_workers_are_told_to_the_application(start: Start) -> None:
+    assert "True" == start(workers=2).get("/environ?wsgi.multiprocess")
+    assert "False" == start(workers=1).get("/environ?wsgi.multiprocess")
+
+
+def test_a_factory_is_called_with_its_arguments(start: Start) -> None:
+    assert "moin" == start("applications:create('moin')").get()
+
+
+def test_chdir_holds_for_the_application_and_for_relative_paths(start: Start, tmp_path: Path) -> None:
+    write_version(tmp_path, "here")
+    server = start("versioned:application", chdir=str(tmp_path), bind=["unix:app.sock"], pythonpath=[])
+    assert "here" == server.get()
+    assert (tmp_path / "app.sock").is_socket()
+
+
+def test_an_address_that_is_wrong_ends_the_start(start: Start) -> None:
+    server = start(bind=["8000"], wait=False)
+    assert 1 == server.wait()
+    assert "127.0.0.1:8000" in server.log()
