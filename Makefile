@@ -13,7 +13,7 @@ demo: setup                             ## serve the example on both links, say 
 	@$(BIN)/python -m lasthop.demo $(ARGS)
 
 test: setup                             ## what must hold before a change goes in: `make test ARGS=tests/link`
-	@$(PYTHON) tools/debian.py test
+	@$(PYTHON) -m tools.debian test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -21,20 +21,20 @@ check: setup                            ## everything but the tests: lint, forma
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	$(BIN)/python tools/settings_page.py --check
+	$(BIN)/python -m tools.settings_page --check
 
 format: setup                           ## bring the sources into form
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
 docs: setup                             ## write the generated pages
-	$(BIN)/python tools/settings_page.py
+	$(BIN)/python -m tools.settings_page
 
 test-sanitized: setup                   ## the tests on a build with address and undefined-behaviour sanitizers
 	tools/sanitized $(ARGS)
 
 bench: setup                            ## lasthop and its peers, side by side (docs/how-to/benchmark.md)
-	@$(PYTHON) tools/debian.py bench
+	@$(PYTHON) -m tools.debian bench
 	$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
@@ -46,9 +46,9 @@ clean:                                  ## remove what was built
 	find src -name '*.so' -delete -o -name '*.c' -delete
 
 .venv/.ready: pyproject.toml tools/prepare.py
-	@$(PYTHON) tools/prepare.py
+	@$(PYTHON) -m tools.prepare
 	@touch $@ .venv/.built
 
 .venv/.built: .venv/.ready $(COMPILED)
-	@$(PYTHON) tools/prepare.py --build
+	@$(PYTHON) -m tools.prepare --build
 	@touch $@

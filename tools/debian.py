@@ -1,4 +1,4 @@
-"""Bring the Debian packages that a verb of the Makefile needs and that are missing: `python tools/debian.py test`.
+"""Bring the Debian packages that a verb of the Makefile needs and that are missing: `python -m tools.debian test`.
 
 Root installs them; anybody else is told what to install, and goes on without (tests that need one are skipped, and say so).
 No service is started: the fronts under test are started by the tests, with files of their own.
@@ -32,8 +32,14 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 def lacking(verb: str) -> list[str]:
     """The packages that are missing for a verb."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    absent = [package for program, package in PROGRAMS[verb].items() if shutil.which(program, path=path) is None]
-    absent += [package for header, package in HEADERS.get(verb, {}).items() if not Path("/usr/include", header).exists()]
+    absent = [
+        package for program, package in PROGRAMS[verb].items() if shutil.which(program, path=path) is None
+    ]
+    absent += [
+        package
+        for header, package in HEADERS.get(verb, {}).items()
+        if not Path("/usr/include", header).exists()
+    ]
     return absent
 
 
@@ -62,7 +68,12 @@ def install(packages: list[str], why: str) -> bool:
     with services_stay_down():
         for step in (["apt-get", "update", "--quiet=2"], [*command, "--quiet=2"]):
             done = subprocess.run(
-                step, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                step,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             if done.returncode != 0:
                 print(f"{done.stdout}\n{' '.join(step)} ended with {done.returncode}.", file=sys.stderr)

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from debian import install
+from tools.debian import install
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -37,13 +37,18 @@ def missing() -> dict[str, str]:
 
 def pip(*arguments: str) -> None:
     """Run the environment's own pip, quietly; what it has to say in earnest goes to standard error."""
-    subprocess.run([VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", *arguments], check=True, cwd=ROOT)
+    subprocess.run(
+        [VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", *arguments], check=True, cwd=ROOT
+    )
 
 
 def main() -> int:
     """Prepare the environment, or only build (`--build`) in the one that is there."""
     if sys.version_info < OLDEST:
-        print(f"lasthop needs Python {'.'.join(map(str, OLDEST))} or later; this is {sys.version.split()[0]}.", file=sys.stderr)
+        print(
+            f"lasthop needs Python {'.'.join(map(str, OLDEST))} or later; this is {sys.version.split()[0]}.",
+            file=sys.stderr,
+        )
         print("hint: make PYTHON=/path/to/python3.11", file=sys.stderr)
         return 1
     lacking = missing()
@@ -57,7 +62,10 @@ def main() -> int:
             pip("install", "--quiet", "--group", "dev")
         pip("install", "--quiet", "--no-build-isolation", "--editable", ".")
     except subprocess.CalledProcessError as error:
-        print(f"lasthop was not built: {' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.", file=sys.stderr)
+        print(
+            f"lasthop was not built: {' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

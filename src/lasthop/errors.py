@@ -61,7 +61,9 @@ class UnknownSetting(LasthopError):
     def __init__(self, name: str, source: str, nearest: Sequence[str]) -> None:
         self.name = name
         self.nearest = tuple(nearest)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "lasthop serve --help lists all settings"
+        hint = (
+            f"did you mean {' or '.join(nearest)}?" if nearest else "lasthop serve --help lists all settings"
+        )
         super().__init__(f"there is no setting {name} ({source})", hint)
 
 
@@ -128,7 +130,10 @@ class LogFileError(LasthopError):
 
     def __init__(self, path: str, what: str) -> None:
         self.path = path
-        super().__init__(f"cannot write the log {path}: {what}", "a path in a directory that the server's user may write to, or -")
+        super().__init__(
+            f"cannot write the log {path}: {what}",
+            "a path in a directory that the server's user may write to, or -",
+        )
 
 
 class PidFileError(LasthopError):
@@ -145,7 +150,10 @@ class MissingExtra(LasthopError):
     def __init__(self, wanted_by: str, package: str, extra: str) -> None:
         self.package = package
         self.extra = extra
-        super().__init__(f"{wanted_by} needs the package {package}, which is not installed", f"pip install 'lasthop[{extra}]'")
+        super().__init__(
+            f"{wanted_by} needs the package {package}, which is not installed",
+            f"pip install 'lasthop[{extra}]'",
+        )
 
 
 class NotCompiled(LasthopError):

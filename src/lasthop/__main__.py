@@ -1,0 +1,8 @@
+"""`python -m lasthop` is `lasthop`."""
+
+import sys
+
+from lasthop.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
