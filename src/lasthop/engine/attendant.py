@@ -1,0 +1,265 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The attendant: one small native thread a worker that never takes the GIL.
+
+It sees what no Python thread can see while the application has them all: that those running are blocked, and one that is parked should
+take over; that connections wait in the listener's queue (a full one refuses at once over `unix:`); that a peer was too slow; that finished
+replies are held back for too long; that no thread has turned for long (the supervisor reads that from the slot).
+
+While there is work it looks around every millisecond; in the quiet it dozes, and the first thread that leaves its wait rings it awake.
+
+**When a parked thread is woken** (`_watch`): nobody waits for events, and either the process used less than half the CPU time of the tick, so
+those running are blocked, or nothing has ended for 5 ms, so one of them computes long. What looks simpler failed when measured: waking when a
+thread has been in the application for longer than a tick lets everything stand still at 1 ms of sleep; waking when *one* has been there for 5 ms
+sets threads that only wait for the GIL against each other.
+"""
+
+import cython
+from cython.cimports.lasthop.engine.connection import BODY, EXPIRED, FIRST, HEAD, IDLE, SPOKES, TICK_NS, WAITING, Conn, place
+from cython.cimports.lasthop.engine.linux import (
+    __ATOMIC_SEQ_CST,
+    CLOCK_MONOTONIC_COARSE,
+    CLOCK_PROCESS_CPUTIME_ID,
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_PEEK,
+    POLLIN,
+    SHUT_RDWR,
+    SIG_SETMASK,
+    __atomic_compare_exchange_n,
+    __atomic_load_n,
+    __atomic_store_n,
+    atomic_add_u64,
+    pollfd,
+    ppoll,
+    pthread_create,
+    pthread_join,
+    pthread_mutex_lock,
+    pthread_mutex_unlock,
+    pthread_setname_np,
+    pthread_sigmask,
+    recv,
+    sem_post,
+    send,
+    shutdown,
+    sigfillset,
+    sigset_t,
+)
+from cython.cimports.lasthop.engine.poll import ACCEPTS, PROMOTED, RESCUED, TIMED_OUT, TURNED_NS, Poll, accept_some, clock_ns, ring
+from cython.cimports.libc.errno import EAGAIN, EINTR, errno
+from cython.cimports.libc.stdint import int64_t, uint64_t
+from cython.cimports.libc.string import strlen
+from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
+from cython.cimports.posix.unistd import read
+
+_MS = cython.declare(int64_t, 1000000)
+_HELD_NS = cython.declare(int64_t, 200000)
+"""How long a finished reply may wait for a thread to send it."""
+
+
+def start_attendant(poll):
+    """Start the thread: 0, or an errno. It gets no signals: those are the main thread's."""
+    every: sigset_t
+    before: sigset_t
+    result: cython.int
+    if poll.attended:
+        return 0
+    sigfillset(cython.address(every))
+    pthread_sigmask(SIG_SETMASK, cython.address(every), cython.address(before))
+    result = pthread_create(cython.address(poll.attendant), cython.NULL, _attend, cython.cast(cython.p_void, poll))
+    pthread_sigmask(SIG_SETMASK, cython.address(before), cython.NULL)
+    if result == 0:
+        poll.attended = True
+        pthread_setname_np(poll.attendant, b"lasthop-attend")
+    return result
+
+
+def end_attendant(poll):
+    """End the thread and wait for it. Nobody is in serve() any more."""
+    if poll.attended:
+        poll.attendant_ends = True
+        ring(poll.attendant_bell)
+        pthread_join(poll.attendant, cython.NULL)
+        poll.attended = False
+
+
+def send_held(conn):
+    """Send what is left of a held reply: SENT, BLOCKED or GONE. The lock of the list, or having taken it off the list, guards it."""
+    n: cython.Py_ssize_t
+    while conn.held_at >= 0 and conn.held_at < conn.held.size:
+        n = send(conn.fd, conn.held.data + conn.held_at, cython.cast(cython.size_t, conn.held.size - conn.held_at), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if n >= 0:
+            conn.held_at += n
+        elif errno == EAGAIN:
+            return 0
+        elif errno != EINTR:
+            conn.held_at = -1
+    return 1 if conn.held_at >= 0 else -1
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _release_held(poll: cython.pointer(Poll)) -> cython.void:
+    """Send the replies whose time is up; the threads find them sent."""
+    conn: cython.pointer(Conn)
+    pthread_mutex_lock(cython.address(poll.held_lock))
+    conn = poll.held
+    while conn != cython.NULL:
+        send_held(conn)
+        conn = conn.next
+    pthread_mutex_unlock(cython.address(poll.held_lock))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _attend(arg: cython.p_void) -> cython.p_void:
+    poll: cython.pointer(Poll) = cython.cast(cython.pointer(Poll), arg)
+    now: int64_t = clock_ns(CLOCK_MONOTONIC)
+    before: int64_t = now
+    cpu: int64_t = clock_ns(CLOCK_PROCESS_CPUTIME_ID)
+    used: int64_t
+    turns: uint64_t = poll.turns
+    turned: int64_t = now  # when `turns` last moved
+    hurry: int64_t = 0  # until when to look around often: a thread was woken because others were blocked
+    quiet: int64_t = now  # since when somebody waits for events, and nothing happens
+    waiting: cython.int
+    coarse: int64_t
+    while not poll.attendant_ends:
+        waiting = __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST)
+        if poll.turns != turns:
+            turned = now
+        if waiting or poll.turns != turns or not poll.serving:
+            poll.count[TURNED_NS] = cython.cast(uint64_t, now)
+        if not waiting or poll.turns != turns:
+            quiet = now
+        coarse = clock_ns(CLOCK_MONOTONIC_COARSE)
+        if coarse // TICK_NS > poll.wheel.turned:
+            _turn_wheel(poll, coarse)
+        used = clock_ns(CLOCK_PROCESS_CPUTIME_ID)
+        if not waiting and poll.serving and now > before:
+            if _watch(poll, now - before, used - cpu, now - turned):
+                hurry = now + 5 * _MS
+            # Holding replies back pays where the application takes long enough for a wake-up of the peer to matter, and only computes.
+            __atomic_store_n(
+                cython.address(poll.holding),
+                (used - cpu) * 5 > (now - before) * 4 and (now - before) > cython.cast(int64_t, poll.turns - turns) * 30000,
+                __ATOMIC_SEQ_CST,
+            )
+            if now - turned > 5 * _MS:
+                _rescue(poll)
+        if poll.nheld and now - poll.held_since > _HELD_NS:
+            _release_held(poll)
+        if not poll.accepting and not poll.draining and poll.wheel.open < poll.most_open and coarse - poll.starved > 100 * _MS:
+            ring(poll.bell)  # whoever waits takes up accepting again
+        turns = poll.turns
+        before = now
+        cpu = used
+        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS)
+    return cython.NULL
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: cython.bint) -> int64_t:
+    """Sleep a tick, or doze; the time afterwards."""
+    bell: pollfd
+    patience: timespec
+    heard: uint64_t
+    patience.tv_sec = 0
+    patience.tv_nsec = 100000 if hurry else 1000000
+    if doze:
+        __atomic_store_n(cython.address(poll.dozing), 1, __ATOMIC_SEQ_CST)
+        if __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):
+            if poll.wheel.open or not poll.accepting:
+                patience.tv_nsec = TICK_NS
+            else:
+                patience.tv_sec = 1
+                patience.tv_nsec = 0
+    bell.fd = poll.attendant_bell
+    bell.events = POLLIN
+    bell.revents = 0
+    if ppoll(cython.address(bell), 1, cython.address(patience), cython.NULL) > 0:
+        read(poll.attendant_bell, cython.address(heard), 8)
+    __atomic_store_n(cython.address(poll.dozing), 0, __ATOMIC_SEQ_CST)
+    return clock_ns(CLOCK_MONOTONIC)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _watch(poll: cython.pointer(Poll), tick: int64_t, used: int64_t, still: int64_t) -> cython.bint:
+    """Nobody waits for events: wake a parked thread if those that run are blocked, or compute long. True when one was woken."""
+    parked: cython.int
+    if used * 2 >= tick and still < 5 * _MS:
+        return False
+    parked = __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST)
+    while parked > 0:
+        if __atomic_compare_exchange_n(cython.address(poll.parked), cython.address(parked), parked - 1, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
+            poll.count[PROMOTED] += 1
+            sem_post(cython.address(poll.parking))
+            return True
+    return False
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _rescue(poll: cython.pointer(Poll)) -> cython.void:
+    """No thread has turned for a while: take connections out of the listeners' queues, so that these do not fill up."""
+    i: cython.int
+    count: cython.int
+    if poll.draining or not poll.accepting:
+        return
+    for i in range(poll.nlisteners):
+        count = accept_some(poll, i, ACCEPTS * 8, True)
+        poll.count[RESCUED] += cython.cast(uint64_t, count)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _turn_wheel(poll: cython.pointer(Poll), now: int64_t) -> cython.void:
+    """Look at the connections whose tick has come, and shut down those whose time is over."""
+    tick: int64_t = now // TICK_NS
+    conn: cython.pointer(Conn)
+    after: cython.pointer(Conn)
+    pthread_mutex_lock(cython.address(poll.wheel.lock))
+    if tick - poll.wheel.turned > SPOKES:
+        poll.wheel.turned = tick - SPOKES
+    while poll.wheel.turned < tick:
+        poll.wheel.turned += 1
+        conn = poll.wheel.spokes[poll.wheel.turned % SPOKES]
+        poll.wheel.spokes[poll.wheel.turned % SPOKES] = cython.NULL
+        while conn != cython.NULL:
+            after = conn.after
+            if conn.deadline <= now:
+                _expire(poll, conn)
+            place(cython.address(poll.wheel), conn)
+            conn = after
+    pthread_mutex_unlock(cython.address(poll.wheel.lock))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.void:
+    """The time of `conn` is over: shut it down, unless somebody has it. The thread that sees its end closes and frees it."""
+    byte: cython.char
+    state: cython.int = WAITING
+    phase: cython.int = conn.phase
+    if __atomic_load_n(cython.address(conn.state), __ATOMIC_SEQ_CST) != WAITING:
+        return
+    # What the peer has sent meanwhile is there, only no thread has come to it: that is not the peer's fault.
+    if (phase == FIRST or phase == HEAD or phase == BODY or phase == IDLE) and recv(
+        conn.fd, cython.address(byte), 1, MSG_PEEK | MSG_DONTWAIT
+    ) > 0:
+        return
+    if not __atomic_compare_exchange_n(cython.address(conn.state), cython.address(state), EXPIRED, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
+        return
+    atomic_add_u64(cython.address(poll.count[TIMED_OUT]), 1, __ATOMIC_SEQ_CST)
+    if phase == HEAD or phase == BODY:
+        too_slow: cython.p_const_char = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        send(conn.fd, too_slow, strlen(too_slow), MSG_DONTWAIT | MSG_NOSIGNAL)
+    shutdown(conn.fd, SHUT_RDWR)

@@ -1,0 +1,117 @@
+# What the engine asks of Linux and glibc and Cython's own declarations do not have: epoll, sockets, semaphores, threads, atomics.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from posix.time cimport timespec
+from posix.types cimport off_t
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        void* ptr
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_create1(int flags)
+    int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
+    int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
+    int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
+    uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    int eventfd(unsigned int initval, int flags)
+    int EFD_CLOEXEC, EFD_NONBLOCK
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd* fds, unsigned long nfds, int timeout)
+    int ppoll(pollfd* fds, unsigned long nfds, const timespec* timeout, const void* sigmask)
+    short POLLIN, POLLOUT, POLLRDHUP, POLLHUP, POLLERR
+
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct sockaddr:
+        unsigned short sa_family
+    struct sockaddr_storage:
+        unsigned short ss_family
+    ctypedef unsigned int socklen_t
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    int accept4(int fd, sockaddr* addr, socklen_t* size, int flags)
+    ssize_t recv(int fd, void* buf, size_t size, int flags)
+    ssize_t send(int fd, const void* buf, size_t size, int flags)
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    int shutdown(int fd, int how)
+    int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
+    int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_WR, SHUT_RDWR
+    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN
+
+cdef extern from "<sys/sendfile.h>" nogil:
+    ssize_t sendfile(int out_fd, int in_fd, off_t* offset, size_t count)
+
+cdef extern from "<netinet/in.h>" nogil:
+    struct in_addr:
+        uint32_t s_addr
+    struct in6_addr:
+        unsigned char s6_addr[16]
+    struct sockaddr_in:
+        unsigned short sin_port
+        in_addr sin_addr
+    struct sockaddr_in6:
+        unsigned short sin6_port
+        in6_addr sin6_addr
+    unsigned short ntohs(unsigned short n)
+    int IPPROTO_TCP
+
+cdef extern from "<netinet/tcp.h>" nogil:
+    int TCP_NODELAY
+
+cdef extern from "<arpa/inet.h>" nogil:
+    const char* inet_ntop(int family, const void* address, char* text, socklen_t size)
+
+cdef extern from "<semaphore.h>" nogil:
+    ctypedef struct sem_t:
+        pass
+    int sem_init(sem_t* sem, int shared, unsigned int value)
+    int sem_destroy(sem_t* sem)
+    int sem_wait(sem_t* sem)
+    int sem_post(sem_t* sem)
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_t:
+        pass
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_create(pthread_t* thread, const void* attr, void* (*start)(void*) noexcept nogil, void* arg)
+    int pthread_join(pthread_t thread, void** result)
+    int pthread_setname_np(pthread_t thread, const char* name)
+    int pthread_mutex_init(pthread_mutex_t* mutex, const void* attr)
+    int pthread_mutex_destroy(pthread_mutex_t* mutex)
+    int pthread_mutex_lock(pthread_mutex_t* mutex)
+    int pthread_mutex_unlock(pthread_mutex_t* mutex)
+
+cdef extern from "<signal.h>" nogil:
+    ctypedef struct sigset_t:
+        pass
+    int sigfillset(sigset_t* set)
+    int pthread_sigmask(int how, const sigset_t* set, sigset_t* old)
+    int SIG_SETMASK
+
+cdef extern from * nogil:
+    # GCC and clang builtins; memory orders by their numbers' names
+    int __ATOMIC_RELAXED, __ATOMIC_ACQUIRE, __ATOMIC_RELEASE, __ATOMIC_SEQ_CST
+    int __atomic_load_n(int* place, int order)
+    void __atomic_store_n(int* place, int value, int order)
+    int __atomic_add_fetch(int* place, int value, int order)
+    uint64_t atomic_add_u64 "__atomic_add_fetch"(uint64_t* place, uint64_t value, int order)
+    bint __atomic_compare_exchange_n(int* place, int* expected, int desired, bint weak, int success, int failure)
+
+cdef extern from "<time.h>" nogil:
+    int CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, CLOCK_PROCESS_CPUTIME_ID

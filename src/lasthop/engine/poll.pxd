@@ -1,0 +1,95 @@
+# The epoll set of a worker in C, and everything that its threads and the attendant share.
+from libc.stdint cimport int64_t, uint16_t, uint64_t
+
+from lasthop.engine.connection cimport Conn, Wheel
+from lasthop.engine.linux cimport pthread_mutex_t, pthread_t, sem_t
+
+cdef enum:
+    MOST_LISTENERS = 64
+    BATCH = 64              # events taken from epoll at a time
+    ACCEPTS = 32            # connections accepted for one event of a listener
+
+# Fields of the slot, in the order of `slot.SLOT_FIELDS`.
+cdef enum:
+    REQUESTS
+    CONNECTIONS
+    ACCEPTED
+    IN_APPLICATION
+    ERRORS
+    REFUSED
+    TIMED_OUT
+    TURNED_NS
+    SENT_BYTES
+    HELD_REPLIES
+    PROMOTED
+    RESCUED
+
+cdef struct Listener:
+    int fd
+    int family
+    bint listening          # in the epoll set
+
+cdef struct Poll:
+    int epoll
+    int bell                # an eventfd in the epoll set: rung to wake the waiter
+    int threads             # how many the engine was told to expect
+    uint64_t* count         # the slot
+    Wheel wheel
+    # The ready list: connections with something to do, first come first served. The GIL guards it.
+    Conn* first
+    Conn* last
+    # The clock, read once a round; the GIL guards it.
+    int64_t now             # CLOCK_MONOTONIC_COARSE, ns
+    int64_t second          # of `date`
+    char date[40]           # the Date line
+    # Waiting. Atomic: threads change them without the GIL.
+    int waiting             # threads in poll(2) on the epoll descriptor: 0 or 1
+    int parked              # threads in sem_wait that nobody has promised to wake
+    sem_t parking
+    int serving             # threads in serve(), under the GIL
+    # Listeners
+    Listener listeners[MOST_LISTENERS]
+    int nlisteners
+    int most_open           # connections
+    int accepting           # atomic: 1 while new connections are wanted
+    pthread_mutex_t accept_lock     # one accepts at a time: a thread or the attendant
+    int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
+    # Ending
+    int draining            # atomic
+    int stopping            # atomic
+    # Time-outs, ns
+    int64_t head_ns
+    int64_t body_ns
+    int64_t reply_ns
+    int64_t idle_ns
+    int64_t linger_ns       # instead of idle_ns, once draining
+    # Held replies: finished, not sent yet. The lock guards the list and what hangs on it.
+    pthread_mutex_t held_lock
+    Conn* held
+    Conn* held_last
+    int nheld
+    int64_t held_since      # CLOCK_MONOTONIC, ns, of the oldest
+    int holding             # atomic: the attendant saw that it pays
+    # The attendant
+    pthread_t attendant
+    bint attended           # it runs
+    bint attendant_ends     # it is asked to end
+    int attendant_bell      # an eventfd
+    int dozing              # atomic: it sleeps until rung, or long
+    uint64_t turns          # events handled, under the GIL
+
+cdef int64_t clock_ns(int clock) noexcept nogil
+cdef int open_poll(Poll* poll) noexcept nogil
+cdef void close_poll(Poll* poll) noexcept nogil
+cdef void refresh_clock(Poll* poll) noexcept nogil
+cdef void push(Poll* poll, Conn* conn) noexcept nogil
+cdef Conn* pop(Poll* poll) noexcept nogil
+cdef int collect(Poll* poll, int timeout) noexcept nogil
+cdef int take_events(Poll* poll, void* events, int n) noexcept nogil
+cdef void rest(Poll* poll, Conn* conn, int phase, int64_t patience) noexcept nogil
+cdef int register_conn(Poll* poll, Conn* conn) noexcept nogil
+cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil
+cdef void listen_on(Poll* poll) noexcept nogil
+cdef void listen_off(Poll* poll) noexcept nogil
+cdef int accept_some(Poll* poll, int place, int most, bint rescue) noexcept nogil
+cdef void ring(int bell) noexcept nogil
