@@ -62,13 +62,20 @@ def text() -> str:
 
 def _overview(groups: dict[str, list[str]]) -> str:
     rows = ["| | |", "|---|---|"]
-    rows += [f"| {group} | {', '.join(f'[{name}](#{name})' for name in names)} |" for group, names in groups.items()]
+    rows += [
+        f"| {group} | {', '.join(f'[{name}](#{name})' for name in names)} |"
+        for group, names in groups.items()
+    ]
     return "\n".join(rows) + "\n"
 
 
 def _setting(name: str) -> str:
     kind, says, default = kind_of(name), says_of(name), default_of(name)
-    options = [*([f"-{says.letter}"] if says.letter else []), option_of(name), *([f"--{says.alias}"] if says.alias else [])]
+    options = [
+        *([f"-{says.letter}"] if says.letter else []),
+        option_of(name),
+        *([f"--{says.alias}"] if says.alias else []),
+    ]
     if kind.switch:
         options.append(f"--no-{option_of(name)[2:]}")
     value = f" {kind.metavar}" if kind.metavar else ""
@@ -87,7 +94,11 @@ def _setting(name: str) -> str:
 
 def _code(sentence: str) -> str:
     """The first sentence stands in --help as well, without marks; what Markdown would read as markup is marked here."""
-    return sentence if "`" in sentence else " ".join(f"`{word}`" if "%(" in word else word for word in sentence.split(" "))
+    return (
+        sentence
+        if "`" in sentence
+        else " ".join(f"`{word}`" if "%(" in word else word for word in sentence.split(" "))
+    )
 
 
 if __name__ == "__main__":
