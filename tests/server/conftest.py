@@ -66,7 +66,7 @@ class Server:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(told, *pass_fds),
+                pass_fds=(told, *pass_fds, *settings.get("as_systemd", ())),
                 env=os.environ | (environment or {}),
                 start_new_session=True,
             )

@@ -4,23 +4,26 @@ import json
 import os
 import sys
 from pathlib import Path
-
-from lasthop.settings import Settings
+from typing import Any
 
 from lasthop.errors import LasthopError
 from lasthop.server.supervisor import run
+from lasthop.settings import Settings
 
 
-def settings_of(words: dict[str, object]) -> Settings:
-    return Settings(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
-    )
+def settings_of(words: dict[str, Any]) -> Settings:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in words.items()
+    }
+    return Settings(**values)
 
 
 def main() -> int:
     target, words = sys.argv[1], json.loads(sys.argv[2])
-    if words.pop("listen_pid", False):  # what systemd sets for the process that it starts
-        os.environ["LISTEN_PID"] = str(os.getpid())
+    if passed := words.pop("as_systemd", []):
+        for at, number in enumerate(passed):
+            os.dup2(number, 3 + at)
+        os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(passed))}
     later = words.pop("later", None)
     reread = None if later is None else lambda: settings_of(json.loads(Path(later).read_text()))
     try:

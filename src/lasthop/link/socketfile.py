@@ -88,21 +88,34 @@ def bind_file(
 
 
 def _check_directory(address: UnixAddress, directory: Path) -> None:
-    if not directory.is_dir():
-        what = "is not a directory" if os.path.lexists(directory) else "does not exist"
+    for each in reversed((directory, *directory.parents)):
+        if not os.path.lexists(each):
+            raise ListenError(
+                address,
+                f"the directory {each} does not exist",
+                f"mkdir -p {directory}, or RuntimeDirectory= in a systemd unit",
+            )
+        if not each.is_dir():
+            raise ListenError(
+                address, f"{each} is not a directory", "a path whose every part but the last is one"
+            )
+        if not os.access(each, os.X_OK, effective_ids=True):
+            raise ListenError(
+                address,
+                f"uid {os.geteuid()} may not enter {_described(each)}",
+                f"chmod a+x {each}, or another directory",
+            )
+    if not os.access(directory, os.W_OK, effective_ids=True):
         raise ListenError(
             address,
-            f"the directory {directory} {what}",
-            f"mkdir -p {directory}, or RuntimeDirectory= in a systemd unit",
-        )
-    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
-        found = directory.stat()
-        raise ListenError(
-            address,
-            f"uid {os.geteuid()} may not make files in {directory} "
-            f"(mode {stat.S_IMODE(found.st_mode):04o}, uid {found.st_uid}, gid {found.st_gid})",
+            f"uid {os.geteuid()} may not make files in {_described(directory)}",
             "a directory that belongs to the server's user",
         )
+
+
+def _described(directory: Path) -> str:
+    found = directory.stat()
+    return f"{directory} (mode {stat.S_IMODE(found.st_mode):04o}, uid {found.st_uid}, gid {found.st_gid})"
 
 
 def _bind(listening: socket.socket, path: Path, backlog: int, mode: int) -> tuple[socket.socket, SocketFile]:

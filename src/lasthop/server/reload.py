@@ -5,11 +5,14 @@ A process of its own, because watching needs threads, and a supervisor that fork
 
 import importlib.util
 import socket
+from logging import getLogger
 from pathlib import Path
 
 from lasthop.errors import MissingExtra
 from lasthop.server import exits
 from lasthop.server.signals import release
+
+log = getLogger("lasthop")
 
 LOOK_UP_MS = 500
 """How long to watch between two looks at whether the supervisor is still there."""
@@ -32,6 +35,7 @@ def watch(channel: socket.socket, directories: list[str]) -> int:
     from watchfiles import PythonFilter
     from watchfiles import watch as changes
 
+    said = False
     for found in changes(
         *directories,
         watch_filter=PythonFilter(),
@@ -39,6 +43,9 @@ def watch(channel: socket.socket, directories: list[str]) -> int:
         rust_timeout=LOOK_UP_MS,
         raise_interrupt=False,
     ):
+        if not said:
+            log.info("watching %s", " ".join(directories))  # said only once it is true
+            said = True
         try:
             if found:
                 channel.send(sorted(path for _, path in found)[0].encode("utf-8", "backslashreplace")[-4096:])

@@ -94,7 +94,7 @@ def _expression(text: str, expression: str) -> tuple[tuple[str, ...], Call | Non
         try:
             call = Call(
                 tuple(ast.literal_eval(each) for each in node.args),
-                {str(each.arg): ast.literal_eval(each.value) for each in node.keywords if each.arg},
+                {_name(each): ast.literal_eval(each.value) for each in node.keywords},
             )
         except ValueError as error:
             raise TargetError(
@@ -108,6 +108,12 @@ def _expression(text: str, expression: str) -> tuple[tuple[str, ...], Call | Non
     if not isinstance(node, ast.Name):
         raise TargetError(text, f"{expression!r} is not an attribute", "module:attribute or module:create()")
     return (node.id, *reversed(names)), call
+
+
+def _name(keyword: ast.keyword) -> str:
+    if keyword.arg is None:
+        raise ValueError("**")
+    return keyword.arg
 
 
 def _import(target: Target) -> ModuleType:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
@@ -24,10 +24,8 @@ from lasthop.server.signals import Signals, hold, release
 from lasthop.server.target import Application, Target
 
 if TYPE_CHECKING:
-    from lasthop.settings import Settings
-
-    from lasthop.engine import Engine
     from lasthop.server.accesslog import Access
+    from lasthop.settings import Settings
 
 IDLE_LINGER_SECONDS = 1.0
 """How long an idle kept-alive connection may still bring a request when the whole server stops. A front that sees it closed
@@ -37,6 +35,22 @@ LONGEST_MESSAGE = 32_768
 """Bytes of a message on the channel: a packet must fit into the socket's buffer."""
 
 log = getLogger("lasthop")
+
+
+class Engine(Protocol):
+    """What a worker asks of its engine. The engine is compiled, and its types are not to be read."""
+
+    def serve(self) -> None:
+        """Serve in this thread until drained or stopped."""
+
+    def drain(self, linger: float) -> None:
+        """Take no more connections, finish, close what is idle after ``linger`` seconds."""
+
+    def stop(self) -> None:
+        """End after the requests in hand."""
+
+    def close(self) -> None:
+        """Free everything, once nobody serves any more."""
 
 
 class Post(NamedTuple):
@@ -83,17 +97,18 @@ def _failed(post: Post, code: int, error: Exception) -> int:
     return code
 
 
-def _boot(post: Post, application: Application) -> "tuple[Engine, int]":
+def _boot(post: Post, application: Application) -> tuple[Engine, int]:
     """The engine, and where in the slot it notes when it last turned."""
-    from lasthop.engine import SLOT_FIELDS, SLOT_SIZE, Engine, Limits
+    from lasthop import engine as compiled
 
     settings = post.settings
-    assert SLOT_SIZE <= slots.PAGE_BYTES
-    engine = Engine(
+    assert compiled.SLOT_SIZE <= slots.PAGE_BYTES
+    make: Callable[..., Engine] = compiled.Engine
+    engine = make(
         application,
         [(each.socket.fileno(), each.server_name, each.server_port) for each in post.listeners],
         threads=settings.threads,
-        limits=Limits(
+        limits=compiled.Limits(
             line=settings.limit_request_line,
             fields=settings.limit_request_fields,
             field_size=settings.limit_request_field_size,
@@ -110,9 +125,9 @@ def _boot(post: Post, application: Application) -> "tuple[Engine, int]":
         on_retire=lambda: _tell(post.channel, b"retire"),
         access=_access(settings.access_logformat, post.access_log),
         log=getLogger("lasthop.engine"),
-        slot=memoryview(slots.page(post.slots, post.slot))[:SLOT_SIZE],
+        slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
     )
-    return engine, 8 * SLOT_FIELDS.index("turned_ns")
+    return engine, 8 * compiled.SLOT_FIELDS.index("turned_ns")
 
 
 def _access(fmt: str, sink: Sink | None) -> "Access | None":
@@ -138,7 +153,7 @@ def _tell(channel: socket.socket, message: bytes) -> None:
 class _Serving:
     """The time from ready to the end: the engine's threads, and one loop that hears signals and the supervisor."""
 
-    def __init__(self, post: Post, engine: "Engine") -> None:
+    def __init__(self, post: Post, engine: Engine) -> None:
         self._post = post
         self._engine = engine
         self._code = exits.STOPPED

@@ -1,0 +1,68 @@
+"""The listeners of a server, and what a change of settings does to them."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lasthop.errors import AddressError, ListenError
+from lasthop.link.address import parse
+from lasthop.server.listening import Listening, described
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    made = Listening(16)
+    yield made
+    made.close()
+
+
+def test_an_address_that_is_named_twice_is_opened_once(listening: Listening, tmp_path: Path) -> None:
+    assert 1 == len(listening.open((f"unix:{tmp_path}/s", f"unix://{tmp_path}/s")))
+
+
+def test_what_is_open_stays_as_it_is(listening: Listening, tmp_path: Path) -> None:
+    (first,) = listening.open((f"unix:{tmp_path}/a",))
+    again, second = listening.open((f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"))
+    assert first is again
+    assert f"unix:{tmp_path}/b" == second.address
+
+
+def test_what_is_no_longer_named_is_closed(listening: Listening, tmp_path: Path) -> None:
+    _, second = listening.open((f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"))
+    listening.keep([second])
+    assert ["b"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_all_are_opened_or_none(listening: Listening, tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("not a socket")
+    with pytest.raises(ListenError):
+        listening.open((f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"))
+    assert ["b"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_nothing_is_opened_when_one_address_is_wrong(listening: Listening, tmp_path: Path) -> None:
+    with pytest.raises(AddressError):
+        listening.open((f"unix:{tmp_path}/a", "nonsense"))
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_files_can_go_before_the_sockets_do(listening: Listening, tmp_path: Path) -> None:
+    (listener,) = listening.open((f"unix:{tmp_path}/s",))
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.connect(str(tmp_path / "s"))
+        listening.remove_files()
+        assert not (tmp_path / "s").exists()
+        accepted, _ = listener.socket.accept()
+        accepted.close()
+
+
+def test_the_log_tells_a_files_mode(listening: Listening, tmp_path: Path) -> None:
+    unix, tcp = listening.open((f"unix:{tmp_path}/s", "127.0.0.1:0"))
+    assert unix.file is not None
+    assert [f"unix:{tmp_path}/s (mode {unix.file.mode:04o})", tcp.address] == [
+        described(unix),
+        described(tcp),
+    ]
+    assert isinstance(parse(tcp.address), tuple)

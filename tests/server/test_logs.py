@@ -1,0 +1,93 @@
+"""Sinks: whole lines, reopened in place."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lasthop.errors import LogFileError
+from lasthop.server.logs import Sink, open_error_log
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """The logger is the process's: leave it as it was found."""
+    logger = logging.getLogger("lasthop")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before[0], before[1], before[2]
+
+
+def test_appends_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("before\n")
+    sink = Sink(str(tmp_path / "log"), 2)
+    sink.write("line\n")
+    sink.close()
+    assert "before\nline\n" == (tmp_path / "log").read_text()
+
+
+def test_a_dash_is_the_standard_descriptor(capfd: pytest.CaptureFixture[str]) -> None:
+    sink = Sink("-", 1)
+    sink.write("line\n")
+    sink.reopen()
+    sink.close()
+    Sink("-", 1).write("another\n")
+    assert "line\nanother\n" == capfd.readouterr().out
+
+
+def test_goes_on_in_the_new_file_under_the_same_descriptor(tmp_path: Path) -> None:
+    sink = Sink(str(tmp_path / "log"), 2)
+    number = sink.descriptor
+    sink.write("old\n")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    sink.reopen()
+    sink.write("new\n")
+    assert (number, "old\n", "new\n") == (
+        sink.descriptor,
+        (tmp_path / "log.1").read_text(),
+        (tmp_path / "log").read_text(),
+    )
+    assert not os.get_inheritable(sink.descriptor)
+    sink.close()
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sink = Sink("log", 2)
+    monkeypatch.chdir("/")
+    sink.reopen()
+    sink.write("line\n")
+    sink.close()
+    assert "line\n" == (tmp_path / "log").read_text()
+
+
+def test_a_log_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LogFileError, match="No such file or directory"):
+        Sink(str(tmp_path / "missing" / "log"), 2)
+
+
+def test_a_log_that_cannot_be_written_to_stops_nobody() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    Sink("-", write).write("line\n")
+    os.close(write)
+
+
+def test_the_error_log_has_time_pid_and_level(tmp_path: Path) -> None:
+    sink = open_error_log(str(tmp_path / "log"), "warning")
+    logging.getLogger("lasthop.engine").info("too quiet")
+    logging.getLogger("lasthop.engine").warning("loud: %s", "ü\udcff")
+    sink.close()
+    written = (tmp_path / "log").read_text()
+    assert f"[{os.getpid()}] [WARNING] loud: ü\\udcff\n" == written.partition("] ")[2]
+
+
+def test_opening_it_again_replaces_it(tmp_path: Path) -> None:
+    first = open_error_log(str(tmp_path / "first"), "info")
+    second = open_error_log(str(tmp_path / "second"), "info")
+    logging.getLogger("lasthop").info("once")
+    first.close()
+    second.close()
+    assert ("", 1) == ((tmp_path / "first").read_text(), (tmp_path / "second").read_text().count("once"))
