@@ -109,7 +109,11 @@ def goals_section(results: Results) -> str:
     met = sum(row[3].startswith("met") for row in rows)
     missed = sum(row[3].startswith("missed") for row in rows)
     head = f"### Goals: {met} met, {missed} missed, {len(rows) - met - missed} not measured\n"
-    return f"{head}\n{table(['goal', 'must be', 'measured (rounds)', 'verdict'], rows)}\n"
+    text = f"{head}\n{table(['goal', 'must be', 'measured (rounds)', 'verdict'], rows)}\n"
+    worst = results.spread("hello-unix", "floor", "worst_us")
+    if worst is not None:
+        text += f"\nThe floor's own worst reply in hello-unix took {_milli(worst.high)} ms: so much is the machine's.\n"
+    return text
 
 
 def environment_section(results: Results) -> str:
