@@ -17,7 +17,7 @@ from bench.measure import WARM_SECONDS, Figures, Stand
 from bench.peers import SERVERS
 from bench.results import DISTURBED, Record, Results
 
-START_GUESS_SECONDS = 0.35
+START_GUESS_SECONDS = 0.2
 REPEATS = 2
 REPEATS_SHARE = 0.2
 """A disturbed measurement is made again up to so often, and no more of them in a run than this share of all."""
