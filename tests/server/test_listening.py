@@ -1,6 +1,5 @@
 """The listeners of a server, and what a change of settings does to them."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,14 +47,13 @@ def test_nothing_is_opened_when_one_address_is_wrong(listening: Listening, tmp_p
     assert [] == list(tmp_path.iterdir())
 
 
-def test_files_can_go_before_the_sockets_do(listening: Listening, tmp_path: Path) -> None:
-    (listener,) = listening.open((f"unix:{tmp_path}/s",))
-    with socket.socket(socket.AF_UNIX) as waiting:
-        waiting.connect(str(tmp_path / "s"))
-        listening.remove_files()
-        assert not (tmp_path / "s").exists()
-        accepted, _ = listener.socket.accept()
-        accepted.close()
+def test_a_fork_closes_what_it_does_not_need_and_removes_nothing(
+    listening: Listening, tmp_path: Path
+) -> None:
+    first, second = listening.open((f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"))
+    listening.let_go([second])
+    assert (True, False) == (first.socket.fileno() < 0, second.socket.fileno() < 0)
+    assert ["a", "b"] == sorted(each.name for each in tmp_path.iterdir())
 
 
 def test_the_log_tells_a_files_mode(listening: Listening, tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def descriptors(pid: int) -> list[str]:
     return found
 
 
+def refused(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_a_request_that_takes_too_long_is_cut_off_by_the_graceful_timeout(start: Start) -> None:
     server = start(graceful_timeout=0.5)
     connection = server.connect()
@@ -142,6 +151,34 @@ def test_a_request_that_takes_too_long_is_cut_off_by_the_graceful_timeout(start:
     server.send(signal.SIGTERM)
     assert 0 == server.wait()
     assert "has not ended in time; killing it" in server.log()
+
+
+def test_while_the_last_requests_are_answered_new_connections_are_refused(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(workers=2, bind=["127.0.0.1:0", f"unix:{tmp_path}/app.sock"])
+    connection = server.connect()
+    connection.request("GET", "/sleep?1")
+    until(lambda: connection_was_accepted(server.workers(), connection))
+    server.send(signal.SIGTERM)
+    until(lambda: refused(server.addresses[0]))
+    assert not (tmp_path / "app.sock").exists()
+    assert 200 == connection.getresponse().status
+    assert 0 == server.wait()
+
+
+def test_a_server_can_be_started_while_the_orphans_of_a_killed_one_still_answer(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start(bind=[f"unix:{tmp_path}/app.sock"])
+    busy, idle = first.connect(), first.connect()
+    busy.request("GET", "/sleep?3")
+    idle.request("GET", "/")
+    idle.getresponse().read()
+    os.kill(first.pid, signal.SIGKILL)
+    second = start(bind=[f"unix:{tmp_path}/app.sock"])
+    assert str(second.workers().pop()) == second.get()
+    assert 200 == busy.getresponse().status
 
 
 def test_a_second_term_stops_quickly(start: Start) -> None:
@@ -268,15 +305,6 @@ def test_hup_reads_the_settings_again(start: Start, tmp_path: Path) -> None:
     server.addresses.append(f"unix:{tmp_path}/new.sock")
     assert server.get(at=1) in {str(pid) for pid in server.workers()}
     until(lambda: refused(server.addresses[0]))
-
-
-def refused(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port))).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_hup_with_settings_that_are_wrong_keeps_the_old(start: Start, tmp_path: Path) -> None:

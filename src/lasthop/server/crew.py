@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
+from lasthop.link.listener import Listener
 from lasthop.server import worker
 from lasthop.server.child import Child
 from lasthop.server.generation import Generation, Loader
@@ -21,9 +22,11 @@ from lasthop.server.slots import Slots
 class Forked(BaseException):
     """Raised in a new process, all signals held: let go of what is the supervisor's alone, then become what it should be."""
 
-    def __init__(self, become: Callable[[], int]) -> None:
+    def __init__(self, become: Callable[[], int], listeners: list[Listener]) -> None:
         super().__init__()
         self.become = become
+        self.listeners = listeners
+        """Those that the new process needs."""
 
 
 class Crew:
@@ -47,7 +50,7 @@ class Crew:
         self.children.append(child)
         if generation.loader is None:
             post = generation.post(theirs, self._slots.descriptor, child.slot)
-            child.pid = _fork(lambda: worker.work(post))
+            child.pid = _fork(lambda: worker.work(post), generation.listeners)
         else:
             with contextlib.suppress(OSError):  # a loader that is gone is noticed as such
                 socket.send_fds(generation.loader.channel, [b"fork %d" % child.slot], [theirs.fileno()])
@@ -62,7 +65,7 @@ class Crew:
         self._loaders.append(generation.loader)
         self._add(ours, generation.loader)
         post = loader.LoaderPost(theirs, generation.post(theirs, self._slots.descriptor, -1))
-        generation.loader.pid = _fork(lambda: loader.load(post))
+        generation.loader.pid = _fork(lambda: loader.load(post), generation.listeners)
         theirs.close()
 
     def start_watcher(self, directories: list[str]) -> None:
@@ -72,7 +75,7 @@ class Crew:
         ours, theirs = _channel()
         self.watcher = Loader(ours)
         self._add(ours, self.watcher)
-        self.watcher.pid = _fork(lambda: reload.watch(theirs, directories))
+        self.watcher.pid = _fork(lambda: reload.watch(theirs, directories), [])
         theirs.close()
 
     def end_loader(self, generation: Generation) -> None:
@@ -176,7 +179,7 @@ def _channel() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def _fork(become: Callable[[], int]) -> int:
+def _fork(become: Callable[[], int], listeners: list[Listener]) -> int:
     hold()
     try:
         pid = os.fork()
@@ -184,7 +187,7 @@ def _fork(become: Callable[[], int]) -> int:
         release()
         raise
     if pid == 0:
-        raise Forked(become)
+        raise Forked(become, listeners)
     release()
     return pid
 

@@ -43,12 +43,12 @@ class Listening:
             del self._open[text]
         _close(gone)
 
-    def remove_files(self) -> None:
-        """Let nobody new come over ``unix:``; what already waits in the queues is still there."""
+    def let_go(self, keep: list[Listener]) -> None:
+        """In a fork: close those that it does not need. A listener is open for peers until the last process has closed it."""
         for listeners in self._open.values():
             for listener in listeners:
-                if listener.file is not None:
-                    listener.file.remove()
+                if listener not in keep:
+                    listener.close(keep_file=True)
 
     def close(self) -> None:
         _close(self._open)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lasthop.errors import LasthopError
+from lasthop.link.listener import Listener
 from lasthop.server import exits, logs, openfiles
 from lasthop.server.backoff import Backoff
 from lasthop.server.child import Child, Stage
@@ -57,7 +58,7 @@ def run(target: str, settings: "Settings", reread: "Callable[[], Settings] | Non
     try:
         return supervisor.serve()
     except Forked as fork:
-        supervisor.let_go()
+        supervisor.let_go(fork.listeners)
         become = fork.become
     del supervisor
     return become()
@@ -132,8 +133,9 @@ class Supervisor:
         log.info("stopped")
         return self._code
 
-    def let_go(self) -> None:
+    def let_go(self, keep: list[Listener]) -> None:
         """In a fork: close what is the supervisor's alone, so that its end is seen and its files stay its own."""
+        self._listening.let_go(keep)
         self._signals.close()
         self._selector.close()
         self._crew.let_go()
@@ -401,8 +403,9 @@ class Supervisor:
             self._stopping = True
             self._code = code
             self._systemd.stopping()
-            # Who comes now is refused at once and can be sent elsewhere, instead of waiting in a queue that nobody will serve.
-            self._listening.remove_files()
+            # The workers take what is in the queues and then close their ends too. Who comes after that is refused at once and
+            # can be sent elsewhere, instead of waiting in a queue that nobody will serve.
+            self._listening.close()
             self._crew.end_watcher()
             for generation in (self._generation, self._next):
                 if generation is not None:

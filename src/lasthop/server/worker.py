@@ -230,8 +230,19 @@ class _Serving:
             self._engine.stop()
 
     def _drain(self, linger: float) -> None:
-        self._drained = True
         self._engine.drain(linger)
+        if not self._drained:
+            self._drained = True
+            self._let_go_of_listeners()
+
+    def _let_go_of_listeners(self) -> None:
+        """A listener is open for peers until the last process has closed it, and we accept nobody any more.
+
+        The numbers stay taken, by a socket that leads nowhere: the engine knows them.
+        """
+        with socket.socket(socket.AF_UNIX) as nowhere:
+            for listener in self._post.listeners:
+                os.dup2(nowhere.fileno(), listener.socket.fileno(), inheritable=False)
 
     def _orphaned(self) -> None:
         """The supervisor is gone, and with it whoever would end us in time."""
