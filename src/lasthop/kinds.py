@@ -37,7 +37,7 @@ SECONDS_IN = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_SECONDS = 365 * 86400.0
 """Any time-out above is a mistake; and all of them fit in the engine's milliseconds."""
 
-_NUMBER = r"\d+(?:\.\d+)?"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d))+")
 _PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 
@@ -92,7 +92,7 @@ def _bytes(least: int) -> Callable[[Any], int]:
 
     def read(value: Any) -> int:
         if isinstance(value, str):
-            match = re.fullmatch(r"(\d{1,19})(?:([kmg])(?:ib)?)?", value.lower())
+            match = re.fullmatch(r"([0-9]{1,19})(?:([kmg])(?:ib)?)?", value.lower())
             if match is None:
                 raise Misfit(rule)
             value = int(match[1]) * BYTES_IN[match[2] or ""]
@@ -116,7 +116,7 @@ BytesOrZero = Annotated[int, Kind("BYTES", _bytes(0), show_bytes)]
 
 
 def _whole(value: Any, least: int, most: int, rule: str) -> int:
-    if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise Misfit(rule)

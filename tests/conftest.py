@@ -1,0 +1,96 @@
+"""What tests of the whole program share: the real `lasthop serve`, started and stopped.
+
+    def test_something(serve):
+        server = serve("applications:hello", "--threads", "1")        # waits until it is ready
+        connection = server.connect(server.unix)                      # an http.client.HTTPConnection, over either link
+        connection.request("GET", "/")
+
+By default it listens on a socket file in a short temporary directory and on a free TCP port of 127.0.0.1, and works in the
+directory of the test's own file, so that an application beside the test is named by its module. When the test ends the server
+gets TERM and must end with 0; a test that stops or kills it itself says so by doing it (`server.stop()`, `server.kill()`).
+What `Serving` offers is in lasthop/demo/serving.py: addresses, unix, tcp, pid, process, connect(), said(), stop(), kill().
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from lasthop.demo.serving import Serving
+
+
+class Serve(Protocol):
+    """The fixture `serve`: start `lasthop serve TARGET OPTIONS...`."""
+
+    def __call__(
+        self,
+        target: str,
+        *options: str,
+        bind: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        ready: bool = True,
+    ) -> Serving: ...
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory whose name leaves room for a socket's: pytest's own names may pass 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="lasthop-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    """The environment without settings of ours that whoever runs the tests may have."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LASTHOP_")}
+
+
+@pytest.fixture
+def serve(
+    request: pytest.FixtureRequest, short_directory: Path, clean_environment: dict[str, str]
+) -> Iterator[Serve]:
+    """Start real servers; stop them when the test has ended, in order."""
+    started: list[Serving] = []
+
+    def start(
+        target: str,
+        *options: str,
+        bind: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        ready: bool = True,
+    ) -> Serving:
+        number = len(started)
+        server = Serving(
+            target,
+            *options,
+            bind=[f"unix:{short_directory}/{number}.sock", "127.0.0.1:0"] if bind is None else bind,
+            log=short_directory / f"{number}.log",
+            cwd=request.path.parent if cwd is None else cwd,
+            env=clean_environment | dict(env or {}),
+            pass_fds=pass_fds,
+        )
+        started.append(server)
+        if ready:
+            server.wait_ready()
+        return server
+
+    yield start
+    endings = []
+    for server in started:
+        running = server.process.poll() is None
+        try:
+            if running:
+                endings.append((server.stop(), server.said()))
+        finally:
+            server.kill()  # whatever it may have left behind
+    for code, said in endings:
+        assert code == 0, f"lasthop serve ended with {code}; it said:\n{said}"
