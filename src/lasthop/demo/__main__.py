@@ -75,29 +75,28 @@ def ask(address: str) -> None:
     digest = hashlib.sha256(UPLOAD).hexdigest()
     stream = "".join(f"line {number} of {LINES}\n" for number in range(1, LINES + 1))
     print(f"over {address}, one connection for all:")
-    connection = Connection(address)
-    for method, path, body, expected in (
-        ("GET", "/", None, f"Hello! This request came over {link}.\n"),
-        ("POST", "/echo", UPLOAD, f"{len(UPLOAD)} bytes, sha256 {digest}\n"),
-        ("GET", "/slow?ms=20", None, "waited 20 ms\n"),
-        ("GET", "/stream", None, stream),
-    ):
-        connection.request(method, path, body)
-        reply = connection.getresponse()
-        text = reply.read().decode()
-        sent = f" ({len(body):,} bytes)" if body else ""
-        print(
-            f"  {method} {path}{sent} -> {reply.status}, {text.splitlines()[0] if text else 'nothing'}{', ...' * (text.count(chr(10)) > 1)}"
-        )
-        if (reply.status, text) != (200, expected):
-            raise DemoFailed(
-                f"{method} {path} over {address} gave {reply.status} {text!r} instead of 200 {expected!r}"
+    with contextlib.closing(Connection(address)) as connection:
+        for method, path, body, expected in (
+            ("GET", "/", None, f"Hello! This request came over {link}.\n"),
+            ("POST", "/echo", UPLOAD, f"{len(UPLOAD)} bytes, sha256 {digest}\n"),
+            ("GET", "/slow?ms=20", None, "waited 20 ms\n"),
+            ("GET", "/stream", None, stream),
+        ):
+            connection.request(method, path, body)
+            reply = connection.getresponse()
+            text = reply.read().decode()
+            sent = f" ({len(body):,} bytes)" if body else ""
+            print(
+                f"  {method} {path}{sent} -> {reply.status}, {text.splitlines()[0] if text else 'nothing'}{', ...' * (text.count(chr(10)) > 1)}"
             )
-        if connection.sock is None:
-            raise DemoFailed(
-                f"the connection to {address} was closed after {method} {path}; it should have been kept"
-            )
-    connection.close()
+            if (reply.status, text) != (200, expected):
+                raise DemoFailed(
+                    f"{method} {path} over {address} gave {reply.status} {text!r} instead of 200 {expected!r}"
+                )
+            if connection.sock is None:
+                raise DemoFailed(
+                    f"the connection to {address} was closed after {method} {path}; it should have been kept"
+                )
     print()
 
 
