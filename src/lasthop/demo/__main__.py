@@ -103,15 +103,16 @@ def ask(address: str) -> None:
 def measure(server: Serving, requests: int) -> dict[str, list[Cost]]:
     """Time requests on both links in turns."""
     costs: dict[str, list[Cost]] = {"unix": [], "tcp": []}
-    connections = {"unix": Connection(server.unix), "tcp": Connection(server.tcp)}
-    for connection in connections.values():
-        time_requests(connection, server.pid, WARM_UP)
-    for turn in range(ROUNDS):
-        order = ("unix", "tcp") if turn % 2 == 0 else ("tcp", "unix")
-        for link in order:
-            costs[link].append(time_requests(connections[link], server.pid, requests // ROUNDS))
-    for connection in connections.values():
-        connection.close()
+    with contextlib.ExitStack() as closing:
+        connections = {
+            link: closing.enter_context(contextlib.closing(Connection(address)))
+            for link, address in (("unix", server.unix), ("tcp", server.tcp))
+        }
+        for connection in connections.values():
+            time_requests(connection, server.pid, WARM_UP)
+        for turn in range(ROUNDS):
+            for link in ("unix", "tcp") if turn % 2 == 0 else ("tcp", "unix"):
+                costs[link].append(time_requests(connections[link], server.pid, requests // ROUNDS))
     return costs
 
 
