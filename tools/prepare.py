@@ -35,11 +35,20 @@ def missing() -> dict[str, str]:
     return found
 
 
-def pip(*arguments: str) -> None:
-    """Run the environment's own pip, quietly; what it has to say in earnest goes to standard error."""
-    subprocess.run(
-        [VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", *arguments], check=True, cwd=ROOT
+def run(says: str, *command: str | Path) -> None:
+    """Run a step, saying which; what its program says is shown only when it fails."""
+    print(f"setup: {says}", file=sys.stderr)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    if done.returncode != 0:
+        print(done.stdout, file=sys.stderr)
+        done.check_returncode()
 
 
 def main() -> int:
@@ -54,16 +63,18 @@ def main() -> int:
     lacking = missing()
     if lacking and not install(list(lacking.values()), f"building lasthop needs {' and '.join(lacking)}"):
         return 1
+    python = VENV / "bin/python"
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "install")
     try:
         if "--build" not in sys.argv[1:]:
-            if not (VENV / "bin/python").exists():
-                subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-            pip("install", "--quiet", "--upgrade", "pip>=25.1")  # the first that reads dependency-groups
-            pip("install", "--quiet", "--group", "dev")
-        pip("install", "--quiet", "--no-build-isolation", "--editable", ".")
+            if not python.exists():
+                run("making .venv", sys.executable, "-m", "venv", VENV)
+            run("bringing tools", *pip, "--upgrade", "pip>=25.1")  # the first that reads dependency-groups
+            run("bringing what the tests use", *pip, "--group", "dev")
+        run("compiling lasthop", *pip, "--no-build-isolation", "--editable", ".")
     except subprocess.CalledProcessError as error:
         print(
-            f"lasthop was not built: {' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.",
+            f"{' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.",
             file=sys.stderr,
         )
         return 1
