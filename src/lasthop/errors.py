@@ -125,6 +125,16 @@ class ListenError(LasthopError):
         super().__init__(f"cannot listen on {address}: {what}", hint)
 
 
+class DirectoryError(LasthopError):
+    """A directory that cannot be worked in."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = path
+        super().__init__(
+            f"cannot work in {path} (--chdir): {what}", "a directory that the server's user may enter"
+        )
+
+
 class LogFileError(LasthopError):
     """A log that cannot be opened."""
 

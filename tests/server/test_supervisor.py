@@ -1,6 +1,7 @@
 """The supervisor: what becomes of workers, listeners and requests when something happens."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
+
+from lasthop.server.processors import usable_processors
 
 from .conftest import Connection, Start, is_there, until
 
@@ -453,7 +456,75 @@ def test_chdir_holds_for_the_application_and_for_relative_paths(start: Start, tm
     assert (tmp_path / "app.sock").is_socket()
 
 
+def test_a_relative_chdir_means_the_same_on_every_hup(start: Start, tmp_path: Path) -> None:
+    write_version(tmp_path, "here")
+    relative = os.path.relpath(tmp_path)
+    server = start("versioned:application", chdir=relative, pythonpath=[])
+    for times in (1, 2):
+        server.send(signal.SIGHUP)
+        server.wait_log("reloaded", times)
+    assert "here" == server.get()
+
+
+def test_a_chdir_that_leads_nowhere_ends_the_start(start: Start, tmp_path: Path) -> None:
+    server = start(chdir=str(tmp_path / "missing"), wait=False)
+    assert 1 == server.wait()
+    assert f"{tmp_path}/missing" in server.log()
+
+
+def test_pythonpath_comes_before_the_working_directory(start: Start, tmp_path: Path) -> None:
+    for name in ("first", "second", "here"):
+        (tmp_path / name).mkdir()
+        write_version(tmp_path / name, name)
+    paths = [str(tmp_path / "first"), str(tmp_path / "second")]
+    assert "first" == start("versioned:application", chdir=str(tmp_path / "here"), pythonpath=paths).get()
+
+
+def test_hup_with_code_that_cannot_be_imported_closes_the_addresses_that_it_opened(
+    start: Start, tmp_path: Path
+) -> None:
+    write_version(tmp_path, "old")
+    later = tmp_path / "later.json"
+    server = start("versioned:application", pythonpath=[str(tmp_path)], later=str(later))
+    (tmp_path / "versioned.py").write_text("1 / 0")
+    settings = {
+        "bind": [*server.addresses, f"unix:{tmp_path}/new.sock"],
+        "threads": 4,
+        "pythonpath": [str(tmp_path)],
+    }
+    later.write_text(json.dumps(settings))
+    server.send(signal.SIGHUP)
+    server.wait_log("cannot be served")
+    assert not (tmp_path / "new.sock").exists()
+    assert "old" == server.get()
+
+
 def test_an_address_that_is_wrong_ends_the_start(start: Start) -> None:
     server = start(bind=["8000"], wait=False)
     assert 1 == server.wait()
     assert "127.0.0.1:8000" in server.log()
+
+
+def test_lines_of_several_workers_never_mix(start: Start, tmp_path: Path) -> None:
+    access = tmp_path / "access"
+    server = start(workers=3, access_logfile=str(access), access_logformat="json")
+    loads = [Load(server.addresses[0]) for _ in range(2)]
+    loads[0].wait_for(300)
+    for load in loads:
+        load.stop()
+    wanted = sum(load.replies for load in loads)
+    until(lambda: len(access.read_text().splitlines()) == wanted)
+    assert {200} == {json.loads(line)["status"] for line in access.read_text().splitlines()}
+
+
+def test_auto_starts_as_many_workers_as_processors_may_be_used(start: Start) -> None:
+    assert usable_processors() == len(start(workers="auto").workers())
+
+
+def test_an_idle_worker_is_not_stuck(start: Start) -> None:
+    server = start(timeout=0.5, threads=2)
+    (worker,) = server.workers()
+    sleeping = server.connect()
+    sleeping.request("GET", "/sleep?2")  # one thread waits in the application, the other has nothing to do
+    assert 200 == sleeping.getresponse().status
+    assert {worker} == server.workers()

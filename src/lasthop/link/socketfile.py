@@ -186,6 +186,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 def _make_way(address: UnixAddress, path: Path) -> None:
     """Leave the path free, or say who or what stands there."""
     give_up = time.monotonic() + ORPHANS_SECONDS
+    said = False
     while True:
         try:
             found = path.lstat()
@@ -202,6 +203,9 @@ def _make_way(address: UnixAddress, path: Path) -> None:
             break
         pid, command = owner
         if pid and command is None and time.monotonic() < give_up:
+            if not said:
+                log.info("waiting for what pid %s, which is gone, has left to finish at %s", pid, path)
+                said = True
             time.sleep(0.05)
             continue
         who = (

@@ -14,7 +14,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lasthop.errors import LasthopError
+from lasthop.errors import DirectoryError, LasthopError
 from lasthop.link.listener import Listener
 from lasthop.server import exits, logs, openfiles
 from lasthop.server.backoff import Backoff
@@ -76,6 +76,7 @@ class Supervisor:
     ) -> None:
         self._target = target
         self._reread = reread
+        self._started_in = Path.cwd()
         self._ready_fd = settings.ready_fd
         self._reload_fast = settings.reload
         if settings.reload:
@@ -86,7 +87,7 @@ class Supervisor:
             from lasthop.server import loader
 
             loader.become_reaper()
-        _prepare_path(settings)
+        _prepare_path(settings, self._started_in)
         self._pid_file = PidFile(str(settings.pid)) if settings.pid is not None else None
         try:
             self._listening = Listening(settings.backlog)
@@ -317,6 +318,7 @@ class Supervisor:
             log.error("the new code or settings cannot be served; %s go on", _status(self._generation))
             self._dismiss(self._next)
             self._next = None
+            self._listening.keep(self._generation.listeners)
             self._systemd.ready(_status(self._generation))
         elif number != self._generation.number:
             return
@@ -360,7 +362,7 @@ class Supervisor:
         self._systemd.reloading()
         try:
             settings = self._reread() if self._reread is not None else self._generation.settings
-            _prepare_path(settings)
+            _prepare_path(settings, self._started_in)
             self._logs = self._logs_for(settings)
             self._next = self._plan(self._generation.number + 1, settings)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever reading the settings again may say
@@ -451,13 +453,15 @@ class Supervisor:
         return max(0.0, min(due) - now)
 
 
-def _prepare_path(settings: "Settings") -> None:
+def _prepare_path(settings: "Settings", started_in: Path) -> None:
     """What ``--chdir`` and ``--pythonpath`` say, for this process and those that it forks."""
     if settings.chdir is not None:
-        os.chdir(settings.chdir)
-    for each in (*reversed([str(Path(each).absolute()) for each in settings.pythonpath]), str(Path.cwd())):
-        if each not in sys.path:
-            sys.path.insert(0, each)
+        try:
+            os.chdir(started_in / settings.chdir)
+        except OSError as error:
+            raise DirectoryError(str(settings.chdir), error.strerror or str(error)) from error
+    wanted = [*(str(Path(each).absolute()) for each in settings.pythonpath), str(Path.cwd())]
+    sys.path[:] = [*wanted, *(each for each in sys.path if each not in wanted)]
 
 
 def _access_log(settings: "Settings") -> logs.Sink | None:
