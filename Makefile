@@ -38,8 +38,9 @@ bench: setup                            ## lasthop and its peers, side by side (
 	$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
-fuzz: setup                             ## look for trouble in the reader: `make fuzz ARGS=...` (tests/fuzz)
-	$(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
+fuzz: setup                             ## look for trouble in the reader (tests/fuzz/README.md)
+	@$(PYTHON) -m tools.debian fuzz
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 clean:                                  ## remove what was built
 	rm -rf .venv .build build dist src/*.egg-info
