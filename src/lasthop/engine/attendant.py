@@ -44,12 +44,11 @@ from cython.cimports.lasthop.engine.linux import (
     sigfillset,
     sigset_t,
 )
-from cython.cimports.lasthop.engine.poll import ACCEPTS, PROMOTED, RESCUED, TIMED_OUT, TURNED_NS, Poll, accept_some, clock_ns, ring
+from cython.cimports.lasthop.engine.poll import ACCEPTS, PROMOTED, RESCUED, TIMED_OUT, TURNED_NS, Poll, accept_some, clock_ns, hear, ring
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import strlen
 from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
-from cython.cimports.posix.unistd import read
 
 _MS = cython.declare(int64_t, 1000000)
 _HELD_NS = cython.declare(int64_t, 200000)
@@ -77,7 +76,7 @@ def end_attendant(poll):
     """End the thread and wait for it. Nobody is in serve() any more."""
     if poll.attended:
         poll.attendant_ends = True
-        ring(poll.attendant_bell)
+        ring(poll.attendant_bell_end)
         pthread_join(poll.attendant, cython.NULL)
         poll.attended = False
 
@@ -151,7 +150,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         if poll.nheld and now - poll.held_since > _HELD_NS:
             _release_held(poll)
         if not poll.accepting and not poll.draining and poll.wheel.open < poll.most_open and coarse - poll.starved > 100 * _MS:
-            ring(poll.bell)  # whoever waits takes up accepting again
+            ring(poll.bell_end)  # whoever waits takes up accepting again
         turns = poll.turns
         before = now
         cpu = used
@@ -166,7 +165,6 @@ def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: c
     """Sleep a tick, or doze; the time afterwards."""
     bell: pollfd
     patience: timespec
-    heard: uint64_t
     patience.tv_sec = 0
     patience.tv_nsec = 100000 if hurry else 1000000
     if doze:
@@ -181,7 +179,7 @@ def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: c
     bell.events = POLLIN
     bell.revents = 0
     if ppoll(cython.address(bell), 1, cython.address(patience), cython.NULL) > 0:
-        read(poll.attendant_bell, cython.address(heard), 8)
+        hear(poll.attendant_bell)
     __atomic_store_n(cython.address(poll.dozing), 0, __ATOMIC_SEQ_CST)
     return clock_ns(CLOCK_MONOTONIC)
 

@@ -16,9 +16,8 @@ cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
     uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE
 
-cdef extern from "<sys/eventfd.h>" nogil:
-    int eventfd(unsigned int initval, int flags)
-    int EFD_CLOEXEC, EFD_NONBLOCK
+cdef extern from "<unistd.h>" nogil:
+    int pipe2(int* ends, int flags)
 
 cdef extern from "<poll.h>" nogil:
     struct pollfd:

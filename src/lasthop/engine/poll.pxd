@@ -31,7 +31,8 @@ cdef struct Listener:
 
 cdef struct Poll:
     int epoll
-    int bell                # an eventfd in the epoll set: rung to wake the waiter
+    int bell                # a pipe's end in the epoll set: what is written to the other wakes the waiter
+    int bell_end
     int threads             # how many the engine was told to expect
     uint64_t* count         # the slot
     Wheel wheel
@@ -74,7 +75,8 @@ cdef struct Poll:
     pthread_t attendant
     bint attended           # it runs
     bint attendant_ends     # it is asked to end
-    int attendant_bell      # an eventfd
+    int attendant_bell      # a pipe as well
+    int attendant_bell_end
     int dozing              # atomic: it sleeps until rung, or long
     uint64_t turns          # events handled, under the GIL
 
@@ -93,3 +95,4 @@ cdef void listen_on(Poll* poll) noexcept nogil
 cdef void listen_off(Poll* poll) noexcept nogil
 cdef int accept_some(Poll* poll, int place, int most, bint rescue) noexcept nogil
 cdef void ring(int bell) noexcept nogil
+cdef void hear(int bell) noexcept nogil

@@ -33,8 +33,6 @@ from cython.cimports.lasthop.engine.linux import (
     AF_UNIX,
     CLOCK_MONOTONIC_COARSE,
     CLOCK_REALTIME_COARSE,
-    EFD_CLOEXEC,
-    EFD_NONBLOCK,
     EPOLL_CLOEXEC,
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
@@ -57,8 +55,8 @@ from cython.cimports.lasthop.engine.linux import (
     epoll_ctl,
     epoll_event,
     epoll_wait,
-    eventfd,
     ntohs,
+    pipe2,
     pthread_mutex_destroy,
     pthread_mutex_init,
     pthread_mutex_lock,
@@ -75,6 +73,7 @@ from cython.cimports.libc.errno import EAGAIN, ECONNABORTED, EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint16_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.libc.time import gmtime_r, strftime, time_t, tm
+from cython.cimports.posix.fcntl import O_CLOEXEC, O_NONBLOCK
 from cython.cimports.posix.time import clock_gettime, timespec
 from cython.cimports.posix.unistd import close, read, write
 
@@ -116,10 +115,15 @@ def open_poll(poll):
     ready: epoll_event
     memset(cython.address(ready), 0, cython.sizeof(epoll_event))
     poll.epoll = epoll_create1(EPOLL_CLOEXEC)
-    poll.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-    poll.attendant_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-    if poll.epoll < 0 or poll.bell < 0 or poll.attendant_bell < 0:
+    ends: cython.int[2]
+    if poll.epoll < 0 or pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0:
         return -1
+    poll.bell = ends[0]
+    poll.bell_end = ends[1]
+    if pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0:
+        return -1
+    poll.attendant_bell = ends[0]
+    poll.attendant_bell_end = ends[1]
     ready.events = EPOLLIN
     ready.data.u64 = _BELL
     if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.bell, cython.address(ready)) < 0:
@@ -135,7 +139,9 @@ def open_poll(poll):
 def close_poll(poll):
     close(poll.epoll)
     close(poll.bell)
+    close(poll.bell_end)
     close(poll.attendant_bell)
+    close(poll.attendant_bell_end)
     close_wheel(cython.address(poll.wheel))
     pthread_mutex_destroy(cython.address(poll.accept_lock))
     pthread_mutex_destroy(cython.address(poll.held_lock))
@@ -143,10 +149,15 @@ def close_poll(poll):
 
 
 def ring(bell):
-    one: uint64_t = 1
-    # Full (2**64 - 2 rings that nobody heard) is as good as rung.
-    if write(bell, cython.address(one), 8) < 0:
-        return
+    byte: cython.char = 0
+    if write(bell, cython.address(byte), 1) < 0:
+        return  # the pipe is full, which is as good as rung
+
+
+def hear(bell):
+    bytes_: cython.char[256]
+    while read(bell, bytes_, 256) == 256:
+        pass
 
 
 def push(poll, conn):
@@ -313,7 +324,6 @@ def take_events(poll, events, n):
     """Put what epoll told on the ready list. The GIL, or being the only thread, guards the list."""
     i: cython.int
     state: cython.int
-    heard: uint64_t
     conn: cython.pointer(Conn)
     event: cython.pointer(epoll_event)
     for i in range(n):
@@ -321,7 +331,7 @@ def take_events(poll, events, n):
         if event.data.u64 < _BELL:
             accept_some(poll, cython.cast(cython.int, event.data.u64), ACCEPTS, False)
         elif event.data.u64 == _BELL:
-            read(poll.bell, cython.address(heard), 8)
+            hear(poll.bell)
         else:
             conn = cython.cast(cython.pointer(Conn), event.data.ptr)
             conn.events |= event.events

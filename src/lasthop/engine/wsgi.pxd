@@ -13,6 +13,7 @@ cdef class Lane:
     cdef unsigned char* buf     # what it reads into
     cdef Head head
     cdef Exchange exchange      # the one that is free
+    cdef Py_ssize_t references  # to a free exchange and its methods, when the application kept none
     cdef Poll* poll
     cdef const Bounds* bounds
 

@@ -98,7 +98,9 @@ from cython.cimports.libc.string import memcmp, memset
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 import os
+import signal
 import sys
+import threading
 import traceback
 
 from lasthop.engine.filewrapper import FileWrapper
@@ -141,18 +143,15 @@ class Lane:
         exchange: Exchange = Exchange()
         exchange.poll = self.poll
         exchange.bounds = self.bounds
+        self.references = _references(exchange) + 1  # and the lane's
         return exchange
 
 
 @cython.cfunc
 @cython.exceptval(check=False)
-def _is_kept(exchange: Exchange) -> cython.bint:
-    """Did the application keep a part of the exchange? Ours are: the lane's, the two bound methods', and that of whoever asks."""
-    return (
-        Py_REFCNT(exchange) > 4
-        or Py_REFCNT(exchange.starter) > 1
-        or Py_REFCNT(exchange.writer) > 1
-    )
+def _references(exchange: Exchange) -> cython.Py_ssize_t:
+    """How many references there are to the exchange and its methods: more than at first means that the application kept one."""
+    return Py_REFCNT(exchange) + Py_REFCNT(exchange.starter) + Py_REFCNT(exchange.writer)
 
 
 class Engine:
@@ -163,7 +162,7 @@ class Engine:
     after each reply. `log` gets application errors with their traceback. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
     """
 
-    def __cinit__(
+    def __init__(
         self,
         application,
         listeners,
@@ -182,6 +181,8 @@ class Engine:
         log=None,
         slot=None,
     ):
+        if self.opened:
+            raise RuntimeError("the engine is open already")
         limits = Limits() if limits is None else limits
         listeners = list(listeners)
         if len(listeners) > MOST_LISTENERS:
@@ -227,7 +228,7 @@ class Engine:
             self.poll.listeners[i].fd = fd
             self.poll.listeners[i].family = family
             i += 1
-            self.templates.append(
+            template = (
                 {
                     "REQUEST_METHOD": "GET",
                     "SCRIPT_NAME": "",
@@ -250,6 +251,12 @@ class Engine:
                     "wsgi.file_wrapper": FileWrapper,
                 }
             )
+            # A copy of a dict has the room that the original has: make it enough for a request's headers, so that no copy has to grow.
+            for spare in range(3):
+                template[spare] = None
+            for spare in range(3):
+                del template[spare]
+            self.templates.append(template)
         self.poll.nlisteners = i
 
     def __dealloc__(self):
@@ -278,6 +285,10 @@ class Engine:
         if poll.serving == 0 and not poll.draining:
             listen_on(poll)
         poll.serving += 1
+        before: cython.int = -2
+        if threading.current_thread() is threading.main_thread():
+            # A signal that comes just before the wait would else be heard only after it.
+            before = signal.set_wakeup_fd(poll.bell_end, warn_on_full_buffer=False)
         try:
             while True:
                 conn = pop(poll)
@@ -296,6 +307,8 @@ class Engine:
                 poll.turns += 1
                 self._handle(lane, conn)
         finally:
+            if before != -2:
+                signal.set_wakeup_fd(before)
             poll.serving -= 1
             self._wake_all()
 
@@ -380,7 +393,7 @@ class Engine:
                 collect(poll, -1)
                 __atomic_store_n(cython.address(poll.waiting), 0, __ATOMIC_SEQ_CST)
                 if __atomic_load_n(cython.address(poll.dozing), __ATOMIC_SEQ_CST):
-                    ring(poll.attendant_bell)
+                    ring(poll.attendant_bell_end)
         else:
             events.fd = poll.epoll
             events.events = POLLIN
@@ -389,7 +402,7 @@ class Engine:
                 wait_for(cython.address(events), 1, -1)
                 __atomic_store_n(cython.address(poll.waiting), 0, __ATOMIC_SEQ_CST)
                 if __atomic_load_n(cython.address(poll.dozing), __ATOMIC_SEQ_CST):
-                    ring(poll.attendant_bell)
+                    ring(poll.attendant_bell_end)
         PyErr_CheckSignals()
         return 0
 
@@ -400,7 +413,7 @@ class Engine:
             if __atomic_compare_exchange_n(cython.address(self.poll.parked), cython.address(parked), parked - 1, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
                 sem_post(cython.address(self.poll.parking))
                 parked -= 1
-        ring(self.poll.bell)
+        ring(self.poll.bell_end)
 
     # One connection's turn.
 
@@ -563,7 +576,7 @@ class Engine:
             self._park(lane, conn, exchange)
         else:
             exchange.forget()
-            if _is_kept(exchange):
+            if _references(exchange) > lane.references:
                 exchange.retire()
                 lane.exchange = lane.fresh()
             if sent == GONE or exchange.failure == GONE:

@@ -8,16 +8,14 @@ cdef enum:
     BODY_DATA = 1       # some bytes of the body
     BODY_END = 2        # the body is complete
 
-# The states. Those of a chunk line follow the grammar of RFC 9112, 7.1 and 7.1.1:
-#   chunk-size *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF
+# The states. Those of a chunk line follow the grammar of RFC 9112, 7.1 and 7.1.1, without its blanks:
+#   chunk-size *( ";" token [ "=" ( token / quoted-string ) ] ) CRLF
 cdef enum State:
     FIXED
     SIZE
-    BEFORE_SEMICOLON
-    BEFORE_NAME
+    NAME_FIRST
     NAME
-    AFTER_NAME
-    BEFORE_VALUE
+    VALUE_FIRST
     VALUE
     QUOTED
     ESCAPED

@@ -32,13 +32,14 @@ class RequestReader:
     _progress: Progress
     _body: Body
 
-    def __cinit__(self, limits=None):
+    def __init__(self, limits: Limits | None = None):
         limits = Limits() if limits is None else limits
         self._bounds.line = limits.line
         self._bounds.fields = limits.fields
         self._bounds.field_size = limits.field_size
         self._bounds.head = limits.head
         self._bounds.body = limits.body
+        PyMem_Free(self._head.fields)
         self._head.fields = cython.cast(cython.pointer(Field), PyMem_Malloc(max(limits.fields, 1) * cython.sizeof(Field)))
         if self._head.fields == cython.NULL:
             raise MemoryError
