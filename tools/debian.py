@@ -20,11 +20,15 @@ PROGRAMS = {
         "strace": "strace",
     },
     "bench": {"nginx": "nginx-light", "h2load": "nghttp2-client", "wrk": "wrk"},
+    "fuzz": {"clang": "clang"},
 }  # fmt: skip
 """For each verb: the programs it runs, and the package that brings each."""
 
-HEADERS = {"bench": {"ev.h": "libev-dev"}}
-"""For each verb: the C headers it compiles with (bjoern needs libev)."""
+FILES = {
+    "bench": {"usr/include/ev.h": "libev-dev"},  # bjoern is compiled with it
+    "fuzz": {"usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*": "libclang-rt-dev"},
+}
+"""For each verb: the files that it compiles or links with, and the package that brings each."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -35,11 +39,7 @@ def lacking(verb: str) -> list[str]:
     absent = [
         package for program, package in PROGRAMS[verb].items() if shutil.which(program, path=path) is None
     ]
-    absent += [
-        package
-        for header, package in HEADERS.get(verb, {}).items()
-        if not Path("/usr/include", header).exists()
-    ]
+    absent += [package for file, package in FILES.get(verb, {}).items() if not any(Path("/").glob(file))]
     return absent
 
 
