@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 from tests.http1.opinions import Difference, Seen
 
-# RFC 9112, 7.1: a chunk line with a blank in it.
-_BLANK_IN_CHUNK_LINE = re.compile(rb"\n[0-9A-Fa-f]+(?=[^\r\n]*[ \t])[^\r\n]*\r\n")
-_BLANK_BEFORE_SEMICOLON = re.compile(rb"\n[0-9A-Fa-f]+[ \t]+;")
 _LATER_MINOR_VERSION = re.compile(rb" HTTP/1\.[2-9]\r\n")
 _CODING_AND_BLANKS = re.compile(rb"\ntransfer-encoding:[ \t]*chunked[ \t]+\r\n", re.IGNORECASE)
 _FRAMING_IN_TRAILER = re.compile(
@@ -48,11 +45,6 @@ EXCUSES = (
         "bytes above 127 in a target: RFC 3986 has none, but clients send them and nginx and Apache forward them",
     ),
     Excuse("llhttp", "^Invalid char in url", _beyond_ascii, "the same"),
-    Excuse(
-        "h11", "^illegal chunk header", _found(_BLANK_BEFORE_SEMICOLON),
-        "blanks before a chunk extension: RFC 9112, 7.1.1 has BWS there, which a recipient must read over",
-    ),
-    Excuse("llhttp", "^Invalid character in chunk (size|extensions)", _found(_BLANK_IN_CHUNK_LINE), "the same, and around `=`"),
     Excuse(
         "h11", "Transfer-Encoding|Content-Length", _found(_FRAMING_IN_TRAILER),
         "h11 holds trailer fields to what they would say in a head; they say nothing in a trailer (RFC 9110, 6.5.1), ours drops them",

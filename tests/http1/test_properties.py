@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lasthop.http1 import REFUSALS, Limits
+from lasthop.http1 import Limits
 from tests.http1.corpus import Events, cases
 from tests.http1.excuses import excuse_for
-from tests.http1.feeding import Result, byte_by_byte, cut, fed, whole
+from tests.http1.feeding import SMALL, Result, byte_by_byte, check_shape, cut, fed, whole
 from tests.http1.opinions import by_h11, by_lasthop, differences
 from tests.http1.writing import Written, conversations, requests
 
@@ -18,7 +18,6 @@ thoroughly = settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
-SMALL = Limits(line=24, fields=3, field_size=26, head=70, body=9)
 SENT = [case.sent for case in cases() if len(case.sent) < 2000]
 
 # What requests are made of, right and wrong: joined at random they get further into the reader than random bytes do.
@@ -75,26 +74,6 @@ def test_what_is_written_is_read_however_it_is_cut(conversation: list[Written], 
 def test_what_is_written_is_read_alike_by_others(conversation: list[Written]) -> None:
     sent = b"".join(one.data for one in conversation)
     assert [difference for difference in differences(sent) if excuse_for(difference, sent) is None] == []
-
-
-def check_shape(result: Result) -> None:
-    """Events come in the order of a request's parts; a refusal is one of the table, the last, and closes."""
-    events, closed = result
-    expected = {"head"}
-    for event in events:
-        assert event[0] in expected or event[0] == "refused", events
-        expected = {"head": {"data", "end"}, "data": {"end"}, "end": {"head"}, "refused": set()}[event[0]]
-        if event[0] == "head":
-            content, length = 0, event[5]
-        elif event[0] == "data":
-            content = len(event[1])
-            assert content > 0
-            assert not isinstance(length, int) or content <= length
-        elif event[0] == "end":
-            assert (length is None and content == 0) or length in ("chunked", content)
-        else:
-            assert (event[1], closed) == (REFUSALS[event[2]][0], True)
-    assert closed is (bool(events) and events[-1][0] == "refused")
 
 
 @given(with_places(any_bytes | mutated()))

@@ -41,8 +41,6 @@ def test_what_both_refuse_and_ours_accepts_is_short() -> None:
         "targets/latin-1-unescaped-in-the-query",
         "targets/a-no-break-space-of-latin-1-is-no-blank",
         "targets/a-next-line-of-latin-1-is-no-line-end",
-        # Grammar that a recipient must read, and that nobody sends.
-        "chunked/blanks-around-the-semicolon-of-an-extension",
         # Dropped here with every other trailer field.
         "trailers/framing-fields-in-a-trailer-are-dropped-like-others",
     }

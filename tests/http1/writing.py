@@ -117,7 +117,7 @@ def requests(draw: st.DrawFn) -> Written:
     options = draw(
         st.lists(st.sampled_from([b"close", b"keep-alive", b"te", b"upgrade", b"closed"]), max_size=3)
     )
-    if options or draw(st.booleans()):
+    if draw(st.booleans()) or options:
         fields.append((draw(cased(b"connection")), b", ".join(options)))
     expects = draw(st.booleans())
     if expects:
