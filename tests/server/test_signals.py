@@ -67,6 +67,21 @@ assert [] == s.take()
 """
 
 
+BY_HANDLER = """
+other = os.pipe2(os.O_NONBLOCK)
+signal.set_wakeup_fd(other[1])
+s = Signals([signal.SIGTERM, signal.SIGHUP], wakeup_fd_is_taken=True)
+os.kill(os.getpid(), signal.SIGHUP)
+os.kill(os.getpid(), signal.SIGTERM)
+assert [signal.SIGHUP, signal.SIGTERM] == s.take()
+assert bytes([signal.SIGHUP, signal.SIGTERM]) == os.read(other[0], 10)
+"""
+
+
+def test_a_wakeup_descriptor_of_somebody_else_is_left_alone() -> None:
+    assert 0 == in_a_process(BY_HANDLER)
+
+
 def test_signals_come_in_their_order() -> None:
     assert 0 == in_a_process(IN_ORDER)
 

@@ -1,7 +1,8 @@
 """Signals as bytes in a pipe: handlers only queue, whoever runs a loop reads and acts.
 
-The interpreter's C handler writes the number of the signal to the pipe (``signal.set_wakeup_fd``), whatever the main thread is
-doing at that moment, so a loop in another thread hears it too. The Python handler does nothing.
+The interpreter's C handler writes the number of the signal to the pipe (``signal.set_wakeup_fd``) whatever the main thread is
+doing at that moment, and the Python handler does nothing. There is one such descriptor in a process, and an engine that serves
+in the main thread needs it for its own wait; then the Python handler writes, as soon as the engine lets it run.
 """
 
 import contextlib
@@ -19,13 +20,14 @@ EVERY = frozenset(signal.valid_signals()) - {
 class Signals:
     """Listens for some signals of this process, until closed."""
 
-    def __init__(self, wanted: Iterable[signal.Signals]) -> None:
+    def __init__(self, wanted: Iterable[signal.Signals], wakeup_fd_is_taken: bool = False) -> None:
         self._wanted = tuple(wanted)
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in self._wanted:
-            signal.signal(number, _queued)
+            signal.signal(number, self._write_it if wakeup_fd_is_taken else _queued)
             signal.siginterrupt(number, False)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        if not wakeup_fd_is_taken:
+            signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def fileno(self) -> int:
         return self._read
@@ -46,6 +48,10 @@ class Signals:
         for descriptor in (self._read, self._write):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def _write_it(self, number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, bytes((number,)))
 
 
 def _queued(number: int, frame: FrameType | None) -> None:

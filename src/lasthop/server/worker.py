@@ -34,6 +34,8 @@ opens another; one that sends at that very moment would lose a request."""
 LONGEST_MESSAGE = 32_768
 """Bytes of a message on the channel: a packet must fit into the socket's buffer."""
 
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+
 log = getLogger("lasthop")
 
 
@@ -163,8 +165,9 @@ class _Serving:
         self._give_up: float | None = None
 
     def run(self, ready: bytes) -> int:
-        self._signals = Signals([signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1])
-        if self._serving == 1:
+        in_main_thread = self._serving == 1
+        self._signals = Signals(HEARD, wakeup_fd_is_taken=in_main_thread)
+        if in_main_thread:
             control = _start(self._control, "lasthop-control")
             release()
             self._post.channel.send(ready)
