@@ -14,7 +14,19 @@ sets threads that only wait for the GIL against each other.
 """
 
 import cython
-from cython.cimports.lasthop.engine.connection import BODY, EXPIRED, FIRST, HEAD, IDLE, SPOKES, TICK_NS, WAITING, Conn, place
+from cython.cimports.lasthop.engine.connection import (
+    BODY,
+    EXPIRED,
+    FIRST,
+    HEAD,
+    IDLE,
+    SPOKES,
+    TICK_NS,
+    WAITING,
+    Conn,
+    place,
+)
+from cython.cimports.lasthop.engine.hold import HOLD_NS, send_all_held
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_SEQ_CST,
     CLOCK_MONOTONIC_COARSE,
@@ -44,15 +56,23 @@ from cython.cimports.lasthop.engine.linux import (
     sigfillset,
     sigset_t,
 )
-from cython.cimports.lasthop.engine.poll import ACCEPTS, PROMOTED, RESCUED, TIMED_OUT, TURNED_NS, Poll, accept_some, clock_ns, hear, ring
-from cython.cimports.libc.errno import EAGAIN, EINTR, errno
+from cython.cimports.lasthop.engine.poll import (
+    ACCEPTS,
+    PROMOTED,
+    RESCUED,
+    TIMED_OUT,
+    TURNED_NS,
+    Poll,
+    accept_some,
+    clock_ns,
+    hear,
+    ring,
+)
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import strlen
 from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
 
 _MS = cython.declare(int64_t, 1000000)
-_HELD_NS = cython.declare(int64_t, 200000)
-"""How long a finished reply may wait for a thread to send it."""
 
 
 def start_attendant(poll):
@@ -64,7 +84,9 @@ def start_attendant(poll):
         return 0
     sigfillset(cython.address(every))
     pthread_sigmask(SIG_SETMASK, cython.address(every), cython.address(before))
-    result = pthread_create(cython.address(poll.attendant), cython.NULL, _attend, cython.cast(cython.p_void, poll))
+    result = pthread_create(
+        cython.address(poll.attendant), cython.NULL, _attend, cython.cast(cython.p_void, poll)
+    )
     pthread_sigmask(SIG_SETMASK, cython.address(before), cython.NULL)
     if result == 0:
         poll.attended = True
@@ -79,34 +101,6 @@ def end_attendant(poll):
         ring(poll.attendant_bell_end)
         pthread_join(poll.attendant, cython.NULL)
         poll.attended = False
-
-
-def send_held(conn):
-    """Send what is left of a held reply: SENT, BLOCKED or GONE. The lock of the list, or having taken it off the list, guards it."""
-    n: cython.Py_ssize_t
-    while conn.held_at >= 0 and conn.held_at < conn.held.size:
-        n = send(conn.fd, conn.held.data + conn.held_at, cython.cast(cython.size_t, conn.held.size - conn.held_at), MSG_DONTWAIT | MSG_NOSIGNAL)
-        if n >= 0:
-            conn.held_at += n
-        elif errno == EAGAIN:
-            return 0
-        elif errno != EINTR:
-            conn.held_at = -1
-    return 1 if conn.held_at >= 0 else -1
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _release_held(poll: cython.pointer(Poll)) -> cython.void:
-    """Send the replies whose time is up; the threads find them sent."""
-    conn: cython.pointer(Conn)
-    pthread_mutex_lock(cython.address(poll.held_lock))
-    conn = poll.held
-    while conn != cython.NULL:
-        send_held(conn)
-        conn = conn.next
-    pthread_mutex_unlock(cython.address(poll.held_lock))
 
 
 @cython.cfunc
@@ -142,14 +136,20 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             # Holding replies back pays where the application takes long enough for a wake-up of the peer to matter, and only computes.
             __atomic_store_n(
                 cython.address(poll.holding),
-                (used - cpu) * 5 > (now - before) * 4 and (now - before) > cython.cast(int64_t, poll.turns - turns) * 30000,
+                (used - cpu) * 5 > (now - before) * 4
+                and (now - before) > cython.cast(int64_t, poll.turns - turns) * 30000,
                 __ATOMIC_SEQ_CST,
             )
             if now - turned > 5 * _MS:
                 _rescue(poll)
-        if poll.nheld and now - poll.held_since > _HELD_NS:
-            _release_held(poll)
-        if not poll.accepting and not poll.draining and poll.wheel.open < poll.most_open and coarse - poll.starved > 100 * _MS:
+        if poll.nheld and now - poll.held_since > HOLD_NS:
+            send_all_held(poll)
+        if (
+            not poll.accepting
+            and not poll.draining
+            and poll.wheel.open < poll.most_open
+            and coarse - poll.starved > 100 * _MS
+        ):
             ring(poll.bell_end)  # whoever waits takes up accepting again
         turns = poll.turns
         before = now
@@ -194,7 +194,14 @@ def _watch(poll: cython.pointer(Poll), tick: int64_t, used: int64_t, still: int6
         return False
     parked = __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST)
     while parked > 0:
-        if __atomic_compare_exchange_n(cython.address(poll.parked), cython.address(parked), parked - 1, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
+        if __atomic_compare_exchange_n(
+            cython.address(poll.parked),
+            cython.address(parked),
+            parked - 1,
+            False,
+            __ATOMIC_SEQ_CST,
+            __ATOMIC_SEQ_CST,
+        ):
             poll.count[PROMOTED] += 1
             sem_post(cython.address(poll.parking))
             return True
@@ -254,10 +261,14 @@ def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.vo
         conn.fd, cython.address(byte), 1, MSG_PEEK | MSG_DONTWAIT
     ) > 0:
         return
-    if not __atomic_compare_exchange_n(cython.address(conn.state), cython.address(state), EXPIRED, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
+    if not __atomic_compare_exchange_n(
+        cython.address(conn.state), cython.address(state), EXPIRED, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST
+    ):
         return
     atomic_add_u64(cython.address(poll.count[TIMED_OUT]), 1, __ATOMIC_SEQ_CST)
     if phase == HEAD or phase == BODY:
-        too_slow: cython.p_const_char = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        too_slow: cython.p_const_char = (
+            b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
         send(conn.fd, too_slow, strlen(too_slow), MSG_DONTWAIT | MSG_NOSIGNAL)
     shutdown(conn.fd, SHUT_RDWR)

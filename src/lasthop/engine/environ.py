@@ -5,6 +5,8 @@ Knows a request's head and who sent it; makes a dict, as a copy of the listener'
 that stands for a known header is looked up by the place that the reader found, never built.
 """
 
+import sys
+
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.cpython.dict import PyDict_Copy, PyDict_SetItem
@@ -12,13 +14,11 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeLatin1
 from cython.cimports.lasthop.engine.connection import Conn
-from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, inet_ntop
-from cython.cimports.lasthop.http1.head import CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, Field, Head, same_word
+from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, PyDict_SetDefault, inet_ntop
+from cython.cimports.lasthop.http1.field import COOKIE, HOST, Field, same_word
 from cython.cimports.libc.string import memcmp
 
-import sys
-
-from lasthop.http1.head import KNOWN_NAMES
+from lasthop.http1.field import KNOWN_NAMES
 
 
 def key_of(name: bytes) -> str:
@@ -29,7 +29,8 @@ def key_of(name: bytes) -> str:
 
 _keys: list = [key_of(name) for name in KNOWN_NAMES]
 _methods: dict = {
-    name.encode(): sys.intern(name) for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+    name.encode(): sys.intern(name)
+    for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 }
 _PATH_INFO = sys.intern("PATH_INFO")
 _RAW_URI = sys.intern("RAW_URI")
@@ -91,8 +92,12 @@ def _note_peer(environ: dict, conn: cython.pointer(Conn)) -> cython.int:
         Py_INCREF(port)
         conn.address = cython.cast(cython.p_void, address)
         conn.port = cython.cast(cython.p_void, port)
-    PyDict_SetItem(environ, _REMOTE_ADDR, cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)))
-    PyDict_SetItem(environ, _REMOTE_PORT, cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port)))
+    PyDict_SetItem(
+        environ, _REMOTE_ADDR, cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address))
+    )
+    PyDict_SetItem(
+        environ, _REMOTE_PORT, cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port))
+    )
     return 0
 
 
@@ -102,6 +107,7 @@ def build_environ(template, head, buf, conn):
     field: cython.pointer(cython.const[Field])
     i: cython.int
     known: cython.int
+    there: cython.pointer(PyObject)
     raw: object = _text(buf + head.target, head.target_size)
 
     PyDict_SetItem(environ, _RAW_URI, raw)
@@ -115,7 +121,9 @@ def build_environ(template, head, buf, conn):
         # `OPTIONS *` speaks of no path at all
         PyDict_SetItem(environ, _PATH_INFO, _text(buf + head.path, head.path_size))
     if head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0:
-        word: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_const_char, buf + head.method), head.method_size)
+        word: bytes = PyBytes_FromStringAndSize(
+            cython.cast(cython.p_const_char, buf + head.method), head.method_size
+        )
         method = _methods.get(word)
         PyDict_SetItem(environ, _REQUEST_METHOD, word.decode("ascii") if method is None else method)
     if head.minor == 0:
@@ -137,10 +145,11 @@ def build_environ(template, head, buf, conn):
         else:
             key = key_of(buf[field.name : field.name + field.name_size])
         value = _text(buf + field.value, field.value_size)
-        if key in environ:
+        there = PyDict_SetDefault(environ, key, value)
+        if there != cython.cast(cython.pointer(PyObject), value):
+            first = cython.cast(object, there)
             # RFC 9110, 5.3: a list, in order; RFC 6265, 5.4 for Cookie
-            value = environ[key] + ("; " if known == COOKIE else ",") + value
-        PyDict_SetItem(environ, key, value)
+            PyDict_SetItem(environ, key, first + ("; " if known == COOKIE else ",") + value)
     if head.authority_size:
         PyDict_SetItem(environ, _HTTP_HOST, _text(buf + head.authority, head.authority_size))
     return environ

@@ -4,9 +4,9 @@ from libc.stdint cimport int64_t, uint64_t
 from posix.types cimport off_t
 
 from lasthop.engine.connection cimport Conn
+from lasthop.engine.intake cimport Intake
 from lasthop.engine.poll cimport Poll
-from lasthop.http1.body cimport Body
-from lasthop.http1.head cimport Bounds, Head
+from lasthop.http1.head cimport Head
 from lasthop.http1.reply cimport Framing, Out, Reply
 
 cdef enum:
@@ -19,7 +19,6 @@ cdef enum:
 cdef class Exchange:
     cdef Poll* poll
     cdef Conn* conn             # NULL once the exchange is over: whoever still calls has come too late
-    cdef const Bounds* bounds
     # The reply
     cdef Out out                # head and small pieces of the body, to be sent first
     cdef Py_ssize_t out_at
@@ -43,21 +42,12 @@ cdef class Exchange:
     cdef bint head_out          # the head is made and cannot change
     cdef bint silent            # the reply has no body to send
     cdef bint overrun           # the application gave more than its Content-Length
-    # The request's body
-    cdef Body body
-    cdef const unsigned char* source    # bytes that came: the rest of the body, and perhaps the next request
-    cdef Py_ssize_t source_at
-    cdef Py_ssize_t source_end
-    cdef unsigned char* spare   # a buffer for what comes later, made when it is needed
-    cdef bint body_ended
-    cdef bint gathered          # all of the body is in `source`
-    cdef bint expecting         # the peer waits for `100 Continue`
-    cdef int failure            # the status that a body which cannot be read deserves: 400, 408, 413; or GONE
+    cdef Intake intake          # the request's body
     # Bound methods, made once
     cdef object starter
     cdef object writer
 
-    cdef void begin(self, Conn* conn, const Head* head, bint is_head, const unsigned char* source, Py_ssize_t size) noexcept
+    cdef void begin(self, Conn* conn, const Head* head, bint is_head) noexcept
     cdef int end_head(self, int64_t known) except -1
     cdef int give(self, bytes chunk) except -1
     cdef int give_file(self, object wrapper) except -1
@@ -66,13 +56,7 @@ cdef class Exchange:
     cdef int _queue(self, bytes piece) except -1
     cdef int _advance(self, Py_ssize_t n) except -1
     cdef int _flush_file(self) except -2
-    cdef Py_ssize_t _receive(self, unsigned char* to, Py_ssize_t size) except -1
-    cdef int _keep_rest(self) except -1
     cdef int flush_within(self, int64_t most) except -2
-    cdef int settle(self) except -1
-    cdef Py_ssize_t pull(self, unsigned char* to, Py_ssize_t size) except -1
-    cdef object read_block(self, Py_ssize_t size)
-    cdef object read_some(self, Py_ssize_t size)
     cdef void forget(self) noexcept
     cdef void retire(self) noexcept
     cdef void retire_methods(self) noexcept

@@ -1,41 +1,38 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One request and its reply: what WSGI asks for (PEP 3333) on one side, a connection's descriptor on the other.
 
-Knows start_response, write, the framing of the reply and the streaming of the request's body. Does not know how the application is found or
-called, nor when the connection is ready again.
+Knows start_response, write and the framing of the reply; the request's body is its `intake`. Does not know how the application is called, nor when
+the connection is ready again.
 
 **Sending.** Small pieces are gathered in `out`; pieces of COPIED bytes and more are sent from where the application put them (`sendmsg`), files by
 `sendfile`. What the peer does not take at once stays here and is sent when epoll says so, by whatever thread is free: only an *iterable* that has
 more than AHEAD bytes under way holds its thread, since code of the application is only ever run where it began (thread-locals, context variables).
-
-**Reading.** The body is taken from the bytes that came with the head, then from the socket, straight into the bytes object that the application
-gets where the length is known; no more of it than that is ever held.
 """
 
+import os
+import stat
+
 import cython
-from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawMalloc
-from cython.cimports.lasthop.engine.connection import Conn, drop_bytes, keep_bytes
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cython.cimports.lasthop.engine.intake import PEER_GONE, Intake
 from cython.cimports.lasthop.engine.linux import (
     MSG_NOSIGNAL,
-    POLLIN,
     POLLOUT,
     iovec,
     msghdr,
     pollfd,
-    recv,
     send,
     sendfile,
     sendmsg,
 )
 from cython.cimports.lasthop.engine.linux import poll as wait_for
 from cython.cimports.lasthop.engine.poll import clock_ns
-from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, FIXED, Body, begin_body, read_body
 from cython.cimports.lasthop.http1.reply import (
     BODILESS,
     BY_CHUNKS,
     BY_CLOSE,
     BY_LENGTH,
+    Reply,
     free_out,
     put,
     put_chunk_size,
@@ -43,23 +40,13 @@ from cython.cimports.lasthop.http1.reply import (
     put_head,
 )
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
-from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc
-from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.libc.stdint import int64_t
+from cython.cimports.libc.string import memset
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 from cython.cimports.posix.types import off_t
 
-import os
-import stat
-
-from lasthop.engine.filewrapper import FileWrapper
-from lasthop.http1.refusals import refusal_of
-
 COPIED = cython.declare(cython.Py_ssize_t, 16384)
 """A piece of the reply's body shorter than this is copied behind the head: cheaper than a second element for the kernel."""
-_DRAINABLE = cython.declare(int64_t, 65536)
-"""A body that the application did not read is read and dropped up to this size, to keep the connection; beyond, closing is cheaper."""
-_SPARE = cython.declare(cython.Py_ssize_t, 65536)
 _PIECES = cython.declare(cython.Py_ssize_t, 64)
 _UNLOCKED = cython.declare(int64_t, 65536)
 """From this many bytes on, copying them into the kernel takes longer than letting go of the GIL and taking it again."""
@@ -71,7 +58,7 @@ class Exchange:
     def __cinit__(self):
         memset(cython.address(self.out), 0, cython.sizeof(self.out))
         self.conn = cython.NULL
-        self.spare = cython.NULL
+        self.intake = Intake()
         self.parts = []
         self.file = None
         self.closing = None
@@ -80,10 +67,9 @@ class Exchange:
 
     def __dealloc__(self):
         free_out(cython.address(self.out))
-        PyMem_RawFree(self.spare)
 
-    def begin(self, conn, head, is_head, source, size):
-        """A new request: its head, whether its method is HEAD, and the bytes that came after the head."""
+    def begin(self, conn, head, is_head):
+        """A new request: its head, and whether its method is HEAD."""
         self.conn = conn
         self.out.size = 0
         self.out_at = 0
@@ -95,20 +81,11 @@ class Exchange:
         self.head_out = False
         self.silent = False
         self.overrun = False
-        self.source = source
-        self.source_at = 0
-        self.source_end = size
-        self.expecting = head.expect_continue
-        self.failure = 0
-        self.gathered = False
-        self.body_ended = not head.chunked and head.length <= 0
-        if not self.body_ended:
-            begin_body(cython.address(self.body), head)
-            self.gathered = not head.chunked and size >= head.length
 
     def forget(self):
         """The exchange is over, its object may serve again."""
         self.conn = cython.NULL
+        self.intake.conn = cython.NULL
         if self.part or len(self.parts):
             self.parts = []
             self.part = 0
@@ -160,6 +137,7 @@ class Exchange:
         if len(data):
             self.give(data)
             if self.flush_within(AHEAD) == GONE:
+                self.intake.failure = PEER_GONE
                 raise BrokenPipeError("the peer closed the connection before it had read the reply")
 
     # The reply.
@@ -193,10 +171,13 @@ class Exchange:
                 and not reply.closing
                 and not self.poll.draining
                 and self.poll.idle_ns > 0
-                and (self.body_ended or self.gathered or (self.body.state == FIXED and cython.cast(int64_t, self.body.left) <= _DRAINABLE and not self.expecting))
+                and self.intake.can_keep()
             )
-        put_end(cython.address(self.out), reply, self.framing, length, self.poll.date, self.minor, self.keep_alive)
+        put_end(
+            cython.address(self.out), reply, self.framing, length, self.poll.date, self.minor, self.keep_alive
+        )
         self.head_out = True
+        self.intake.answered = True
         return 0
 
     def give(self, chunk):
@@ -290,7 +271,12 @@ class Exchange:
         piece: bytes
         if self.unsent == 0:
             while self.out_at < self.out.size:
-                n = send(fd, self.out.data + self.out_at, cython.cast(cython.size_t, self.out.size - self.out_at), MSG_NOSIGNAL)
+                n = send(
+                    fd,
+                    self.out.data + self.out_at,
+                    cython.cast(cython.size_t, self.out.size - self.out_at),
+                    MSG_NOSIGNAL,
+                )
                 if n < 0:
                     if errno == EINTR:
                         continue
@@ -359,7 +345,12 @@ class Exchange:
         fd: cython.int = self.conn.fd
         while self.file_left:
             with cython.nogil:
-                n = sendfile(fd, self.file_fd, cython.address(self.file_at), cython.cast(cython.size_t, self.file_left if self.file_left < 1 << 30 else 1 << 30))
+                n = sendfile(
+                    fd,
+                    self.file_fd,
+                    cython.address(self.file_at),
+                    cython.cast(cython.size_t, self.file_left if self.file_left < 1 << 30 else 1 << 30),
+                )
             if n < 0:
                 if errno == EINTR:
                     continue
@@ -391,169 +382,3 @@ class Exchange:
                 return GONE
             result = self.flush()
         return result
-
-    # The request's body.
-
-    def _receive(self, to, size):
-        """At least one byte of the body from the socket; raises an OSError when none will come."""
-        n: cython.Py_ssize_t
-        waiting: pollfd
-        until: int64_t = 0
-        if self.expecting:
-            # RFC 9110, 10.1.1: only now is it certain that the application wants the body.
-            self.expecting = False
-            if not self.head_out and send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25:
-                self.failure = GONE
-                raise ConnectionResetError("the peer closed the connection before it had sent its body")
-        while True:
-            n = recv(self.conn.fd, to, cython.cast(cython.size_t, size), 0)
-            if n > 0:
-                self.conn.drained = n < size
-                return n
-            if n == 0:
-                self.failure = GONE
-                self.conn.half_closed = True
-                raise ConnectionResetError(f"the peer closed the connection in the body of its request, after {self.body.taken} bytes")
-            if errno == EINTR:
-                continue
-            if errno != EAGAIN:
-                self.failure = GONE
-                raise ConnectionResetError(f"the connection broke in the body of the request, after {self.body.taken} bytes")
-            if self.poll.stopping:
-                self.failure = GONE
-                raise ConnectionAbortedError("the server stops")
-            if until == 0:
-                until = clock_ns(CLOCK_MONOTONIC) + self.poll.body_ns
-            elif clock_ns(CLOCK_MONOTONIC) > until:
-                self.failure = 408
-                raise TimeoutError(f"the body of the request stalled for {self.poll.body_ns // 1000000000} s, after {self.body.taken} bytes")
-            waiting.fd = self.conn.fd
-            waiting.events = POLLIN
-            waiting.revents = 0
-            with cython.nogil:
-                wait_for(cython.address(waiting), 1, 500)
-
-    def pull(self, to, size):
-        """Up to `size` bytes of the body's content into `to`, at least one; 0 at its end. Raises an OSError when the rest cannot be had."""
-        used: cython.Py_ssize_t = 0
-        place: cython.Py_ssize_t = 0
-        count: cython.Py_ssize_t = 0
-        room: cython.Py_ssize_t
-        result: cython.int
-        if self.failure:
-            raise ConnectionResetError("the rest of the request's body cannot be read")
-        while not self.body_ended:
-            if self.conn == cython.NULL:
-                raise ConnectionResetError("wsgi.input was read after its request had ended")
-            room = self.source_end - self.source_at
-            if room == 0 and self.body.state == FIXED and self.body.left:
-                room = size if cython.cast(uint64_t, size) < self.body.left else cython.cast(cython.Py_ssize_t, self.body.left)
-                if size >= 4096 or cython.cast(uint64_t, size) >= self.body.left:
-                    count = self._receive(to, room)
-                    self.body.left -= cython.cast(uint64_t, count)
-                    self.body.taken += count
-                    if self.body.left == 0:
-                        self.body.state = DONE
-                        self.body_ended = True
-                    return count
-                room = 0
-            if room == 0 and self.body.state != DONE and not (self.body.state == FIXED and self.body.left == 0):
-                if self.spare == cython.NULL:
-                    self.spare = cython.cast(cython.p_uchar, PyMem_RawMalloc(_SPARE))
-                    if self.spare == cython.NULL:
-                        raise MemoryError
-                room = _SPARE
-                if self.body.state == FIXED and self.body.left < cython.cast(uint64_t, room):
-                    room = cython.cast(cython.Py_ssize_t, self.body.left)
-                self.source_end = self._receive(self.spare, room)
-                self.source_at = 0
-                self.source = self.spare
-                room = self.source_end
-            result = read_body(
-                cython.address(self.body), self.source + self.source_at, room if room < size else size, self.bounds,
-                cython.address(used), cython.address(place), cython.address(count),
-            )  # fmt: skip
-            if result < 0:
-                name, status, sentence = refusal_of(result)
-                self.failure = status
-                raise OSError(f"the body of the request is refused ({name}): {sentence}")
-            if result == BODY_DATA:
-                memcpy(to, self.source + self.source_at + place, cython.cast(cython.size_t, count))
-                self.source_at += used
-                if self.body.state == DONE:
-                    self.body_ended = True
-                return count
-            self.source_at += used
-            if result == BODY_END:
-                self.body_ended = True
-        return 0
-
-    def read_block(self, size):
-        """Up to `size` bytes (at most 1 MiB) of content as bytes: as many unless the body ends; b"" at its end."""
-        block: bytes
-        got: cython.Py_ssize_t = 0
-        n: cython.Py_ssize_t
-        if size > 1 << 20:
-            size = 1 << 20
-        if not self.body_ended and self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
-            size = cython.cast(cython.Py_ssize_t, self.body.left)
-        if size <= 0 or self.body_ended:
-            return b""
-        block = PyBytes_FromStringAndSize(cython.NULL, size)
-        while got < size:
-            n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)) + got, size - got)
-            if n == 0:
-                return block[:got]
-            got += n
-        return block
-
-    def read_some(self, size):
-        """What is there of the content, up to `size` bytes and at least one; b"" at its end."""
-        block: bytes
-        n: cython.Py_ssize_t
-        if self.body_ended:
-            return b""
-        if self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
-            size = cython.cast(cython.Py_ssize_t, self.body.left)
-        block = PyBytes_FromStringAndSize(cython.NULL, size)
-        n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)), size)
-        return block if n == size else block[:n]
-
-    def settle(self):
-        """The application is done with the body: drop what came of it, keep what came of the next request, and note what is still to come."""
-        used: cython.Py_ssize_t = 0
-        place: cython.Py_ssize_t = 0
-        count: cython.Py_ssize_t = 0
-        result: cython.int
-        while not self.body_ended and not self.failure:
-            result = read_body(
-                cython.address(self.body), self.source + self.source_at, self.source_end - self.source_at, self.bounds,
-                cython.address(used), cython.address(place), cython.address(count),
-            )  # fmt: skip
-            self.source_at += used
-            if result < 0:
-                self.failure = 400
-            elif result == BODY_END or self.body.state == DONE:
-                self.body_ended = True
-            elif result != BODY_DATA:
-                break
-        if not self.body_ended and not self.failure and self.keep_alive:
-            self.conn.body = cython.cast(cython.pointer(Body), calloc(1, cython.sizeof(Body)))
-            if self.conn.body == cython.NULL:
-                raise MemoryError
-            self.conn.body[0] = self.body
-        self._keep_rest()
-        return 0
-
-    def _keep_rest(self):
-        """Bytes after this request wait at the connection; most often there are none, and no memory for them either."""
-        conn: cython.pointer(Conn) = self.conn
-        rest: cython.Py_ssize_t = self.source_end - self.source_at
-        if conn.pending != cython.NULL:
-            if rest and conn.pending <= self.source and self.source < conn.pending + conn.pending_room:
-                conn.pending_at = cython.cast(uint32_t, self.source + self.source_at - conn.pending)
-                return 0
-            drop_bytes(conn)
-        if rest and keep_bytes(conn, self.source + self.source_at, rest) < 0:
-            raise MemoryError
-        return 0

@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """`wsgi.input`: the request's body as a file that is read once (PEP 3333, "Input and Error Streams").
 
-Knows lines and sizes; the bytes come from the exchange. Nothing is read before the application asks, and no more is held than one block.
+Knows lines and sizes; the bytes come from the intake. Nothing is read before the application asks, and no more is held than one block.
 """
 
 import cython
-from cython.cimports.lasthop.engine.exchange import Exchange
+from cython.cimports.lasthop.engine.intake import Intake
 
 _BLOCK = cython.declare(cython.Py_ssize_t, 65536)
 
@@ -18,11 +18,11 @@ class Input:
     A body that breaks off, stalls or is malformed raises an OSError: it never looks complete.
     """
 
-    _exchange: Exchange
+    _intake: Intake
     _ahead: bytes
 
-    def __cinit__(self, exchange: Exchange):
-        self._exchange = exchange
+    def __cinit__(self, intake: Intake):
+        self._intake = intake
         self._ahead = b""
 
     def read(self, size=-1):
@@ -33,12 +33,18 @@ class Input:
             pieces: list = [self._ahead]
             self._ahead = b""
             while True:
-                block = self._exchange.read_block(1 << 20)
+                block = self._intake.read_block(1 << 20)
                 if not block:
-                    return b"".join(pieces) if len(pieces) > 2 or pieces[0] else pieces[1] if len(pieces) == 2 else b""
+                    return (
+                        b"".join(pieces)
+                        if len(pieces) > 2 or pieces[0]
+                        else pieces[1]
+                        if len(pieces) == 2
+                        else b""
+                    )
                 pieces.append(block)
         if not self._ahead:
-            block = self._exchange.read_block(wanted)
+            block = self._intake.read_block(wanted)
             if len(block) < wanted and len(block) == 1 << 20:
                 return self._read_on([block], wanted - len(block))
             return block
@@ -52,7 +58,7 @@ class Input:
     def _read_on(self, pieces: list, wanted: cython.Py_ssize_t) -> object:
         block: bytes
         while wanted > 0:
-            block = self._exchange.read_block(wanted)
+            block = self._intake.read_block(wanted)
             if not block:
                 break
             wanted -= len(block)
@@ -69,7 +75,7 @@ class Input:
             return b""
         while True:
             if not self._ahead:
-                self._ahead = self._exchange.read_some(_BLOCK)
+                self._ahead = self._intake.read_some(_BLOCK)
                 if not self._ahead:
                     return b"".join(pieces)
             end = self._ahead.find(b"\n") + 1

@@ -1,4 +1,5 @@
 # What the engine asks of Linux and glibc and Cython's own declarations do not have: epoll, sockets, semaphores, threads, atomics.
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from posix.time cimport timespec
 from posix.types cimport off_t
@@ -114,3 +115,6 @@ cdef extern from * nogil:
 
 cdef extern from "<time.h>" nogil:
     int CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, CLOCK_PROCESS_CPUTIME_ID
+
+cdef extern from "Python.h":
+    PyObject* PyDict_SetDefault(object, object key, object value) except NULL

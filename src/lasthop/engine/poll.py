@@ -190,7 +190,12 @@ def register_conn(poll, conn):
     if wanted == 2:
         ready.events |= EPOLLOUT
     ready.data.ptr = conn
-    if epoll_ctl(poll.epoll, EPOLL_CTL_MOD if conn.registered else EPOLL_CTL_ADD, conn.fd, cython.address(ready)) < 0:
+    if (
+        epoll_ctl(
+            poll.epoll, EPOLL_CTL_MOD if conn.registered else EPOLL_CTL_ADD, conn.fd, cython.address(ready)
+        )
+        < 0
+    ):
         return -1
     conn.registered = wanted
     return 0
@@ -210,7 +215,7 @@ def rest(poll, conn, phase, patience):
         __atomic_store_n(cython.address(conn.state), WAITING, __ATOMIC_RELEASE)
         if register_conn(poll, conn) == 0:
             return
-        conn.half_closed = True  # the set has no room: whoever takes it from the list reads the end, or what came, and goes on
+        conn.expired = True  # the set has no room for it: whoever takes it from the list ends it
     __atomic_store_n(cython.address(conn.state), READY, __ATOMIC_RELEASE)
     push(poll, conn)
 
@@ -287,7 +292,12 @@ def accept_some(poll, place, most, rescue):
             fd = accept4(listener.fd, cython.NULL, cython.NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
         else:
             size = cython.sizeof(sockaddr_storage)
-            fd = accept4(listener.fd, cython.cast(cython.pointer(sockaddr), cython.address(address)), cython.address(size), SOCK_NONBLOCK | SOCK_CLOEXEC)
+            fd = accept4(
+                listener.fd,
+                cython.cast(cython.pointer(sockaddr), cython.address(address)),
+                cython.address(size),
+                SOCK_NONBLOCK | SOCK_CLOEXEC,
+            )
         if fd < 0:
             if errno == EINTR or errno == ECONNABORTED:
                 continue
@@ -338,7 +348,14 @@ def take_events(poll, events, n):
             if event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
                 conn.half_closed = True
             state = WAITING
-            if __atomic_compare_exchange_n(cython.address(conn.state), cython.address(state), READY, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST):
+            if __atomic_compare_exchange_n(
+                cython.address(conn.state),
+                cython.address(state),
+                READY,
+                False,
+                __ATOMIC_SEQ_CST,
+                __ATOMIC_SEQ_CST,
+            ):
                 push(poll, conn)
             elif state == EXPIRED:
                 conn.state = READY

@@ -1,7 +1,8 @@
 # The body of a request in C: where its decoding stands.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from lasthop.http1.head cimport Bounds, Head
+from lasthop.http1.field cimport Bounds
+from lasthop.http1.head cimport Head
 
 cdef enum:
     BODY_MORE = 0       # all bytes given are used up, and the body goes on

@@ -9,7 +9,7 @@ allows it): no application here is given a field that could not be checked befor
 """
 
 import cython
-from cython.cimports.lasthop.http1.head import (
+from cython.cimports.lasthop.http1.field import (
     BAD_CHUNK_END,
     BAD_CHUNK_EXTENSION,
     BAD_CHUNK_SIZE,
@@ -17,7 +17,7 @@ from cython.cimports.lasthop.http1.head import (
     BARE_CR,
     BARE_LF,
     BODY_TOO_LARGE,
-    is_token,
+    lower,
 )
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
@@ -63,7 +63,9 @@ def _end_of_size(body: cython.pointer(Body), bounds: cython.pointer(cython.const
         body.line = 0
         return 0
     # 2**62 keeps `taken` far from its end even where the body has no bound.
-    if body.left > (cython.cast(uint64_t, 1) << 62) or body.taken + cython.cast(int64_t, body.left) > (cython.cast(int64_t, 1) << 62):
+    if body.left > (cython.cast(uint64_t, 1) << 62) or body.taken + cython.cast(int64_t, body.left) > (
+        cython.cast(int64_t, 1) << 62
+    ):
         return BODY_TOO_LARGE
     if bounds.body > 0 and body.taken + cython.cast(int64_t, body.left) > bounds.body:
         return BODY_TOO_LARGE
@@ -95,7 +97,12 @@ def _read_chunk_line(body: cython.pointer(Body), c: cython.uchar) -> cython.int:
             return BAD_CHUNK_SIZE
         body.line = 0
     if c == 0x0D:
-        if body.state == NAME_FIRST or body.state == VALUE_FIRST or body.state == QUOTED or body.state == ESCAPED:
+        if (
+            body.state == NAME_FIRST
+            or body.state == VALUE_FIRST
+            or body.state == QUOTED
+            or body.state == ESCAPED
+        ):
             return BAD_CHUNK_EXTENSION
         body.state = SIZE_LF
         return 0
@@ -118,7 +125,7 @@ def _read_chunk_line(body: cython.pointer(Body), c: cython.uchar) -> cython.int:
         body.state = VALUE_FIRST
     elif c == 0x22 and body.state == VALUE_FIRST:
         body.state = QUOTED
-    elif body.state == AFTER_QUOTED or not is_token(c):
+    elif body.state == AFTER_QUOTED or lower(c) == 0:
         return BAD_CHUNK_EXTENSION
     elif body.state == NAME_FIRST:
         body.state = NAME
@@ -130,7 +137,9 @@ def _read_chunk_line(body: cython.pointer(Body), c: cython.uchar) -> cython.int:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _read_trailer(body: cython.pointer(Body), c: cython.uchar, bounds: cython.pointer(cython.const[Bounds])) -> cython.int:
+def _read_trailer(
+    body: cython.pointer(Body), c: cython.uchar, bounds: cython.pointer(cython.const[Bounds])
+) -> cython.int:
     """One byte of the trailer: 0, or BAD_TRAILER."""
     body.trailer += 1
     body.line += 1
@@ -141,13 +150,13 @@ def _read_trailer(body: cython.pointer(Body), c: cython.uchar, bounds: cython.po
             body.state = LAST_LF
             return 0
         body.fields += 1
-        if body.fields > bounds.fields or not is_token(c):
+        if body.fields > bounds.fields or lower(c) == 0:
             return BAD_TRAILER
         body.state = FIELD_NAME
     elif body.state == FIELD_NAME:
         if c == 0x3A:
             body.state = FIELD_VALUE
-        elif not is_token(c):
+        elif lower(c) == 0:
             return BAD_TRAILER
     elif body.state == FIELD_VALUE:
         if c == 0x0D:

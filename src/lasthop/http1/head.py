@@ -13,233 +13,79 @@ head as a whole (Host, lengths, doubled names) wait for its end.
 """
 
 import cython
-from cython.cimports.libc.stdint import int16_t, int64_t, uint16_t, uint32_t, uint64_t
-from cython.cimports.libc.string import memcmp, memcpy
+from cython.cimports.lasthop.http1.field import (
+    AMBIGUOUS_NAME,
+    BAD_CONTENT_LENGTH,
+    BAD_EXPECT,
+    BAD_HOST,
+    BAD_METHOD,
+    BAD_REQUEST_LINE,
+    BAD_TARGET,
+    BAD_TRANSFER_ENCODING,
+    BAD_VERSION,
+    BODY_TOO_LARGE,
+    CONNECT_REFUSED,
+    CONNECTION,
+    CONTENT_LENGTH,
+    EMPTY_LINES,
+    EXPECT,
+    HEAD_TOO_LARGE,
+    HOST,
+    LENGTH_AND_CHUNKED,
+    LINE_TOO_LONG,
+    MISSING_HOST,
+    NEED_MORE,
+    REPEATED_CONTENT_LENGTH,
+    REPEATED_HOST,
+    TOO_MANY_FIELDS,
+    TRANSFER_ENCODING,
+    TRANSFER_ENCODING_1_0,
+    UNDERSCORED,
+    UNKNOWN_TRANSFER_ENCODING,
+    VERSION_NOT_SUPPORTED,
+    Bounds,
+    Field,
+    blame,
+    line_end,
+    lower,
+    read_field,
+    same_word,
+)
+from cython.cimports.libc.stdint import int64_t, uint32_t
+from cython.cimports.libc.string import memcmp
 
-KNOWN_NAMES: tuple[bytes, ...] = (
-    # The first seven are those that the reader itself, or the engine, looks at: head.pxd counts on their places.
-    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"content-type", b"cookie",
-    # What fronts, browsers and clients send: a name in this table costs its key in the environ nothing.
-    b"accept", b"accept-charset", b"accept-datetime", b"accept-encoding", b"accept-language", b"access-control-request-headers",
-    b"access-control-request-method", b"authorization", b"baggage", b"cache-control", b"cf-connecting-ip", b"cf-ipcountry",
-    b"cf-ray", b"cf-visitor", b"content-disposition", b"content-encoding", b"content-language", b"content-location",
-    b"content-range", b"date", b"dnt", b"early-data", b"forwarded", b"from", b"grpc-timeout", b"http2-settings", b"idempotency-key",
-    b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"keep-alive", b"last-event-id",
-    b"link", b"max-forwards", b"origin", b"pragma", b"prefer", b"priority", b"proxy-authorization", b"proxy-connection", b"range",
-    b"referer", b"remote-user", b"save-data", b"sec-ch-ua", b"sec-ch-ua-arch", b"sec-ch-ua-mobile", b"sec-ch-ua-model",
-    b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"sec-websocket-extensions",
-    b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"te", b"traceparent", b"tracestate", b"trailer",
-    b"true-client-ip", b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"via", b"warning", b"x-amzn-trace-id",
-    b"x-api-key", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-client-ip", b"x-cloud-trace-context", b"x-correlation-id",
-    b"x-csrf-token", b"x-csrftoken", b"x-forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
-    b"x-forwarded-prefix", b"x-forwarded-proto", b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl",
-    b"x-http-method-override", b"x-original-uri", b"x-original-url", b"x-real-ip", b"x-request-id", b"x-request-start",
-    b"x-requested-with", b"x-scheme", b"x-xsrf-token",
-)  # fmt: skip
-"""Header names, lower-cased, whose place `Field.known` tells."""
-
-# What a byte may be. LOWER: the lower-cased byte of a token (RFC 9110, 5.6.2), 0 for what no token has. TARGET: 0 for what no request
-# target has, 2 for `%`, 3 for `?`, 1 for the rest. HOSTS: 1 for what a host may have (RFC 3986, 3.2.2).
+# What a byte may be. TARGET: 0 for what no request target has, 2 for `%`, 3 for `?`, 1 for the rest. HOSTS: 1 for what a host may have
+# (RFC 3986, 3.2.2). LOWER is field.py's table, copied so that a look into it is no call.
 LOWER = cython.declare(cython.uchar[256])
 TARGET = cython.declare(cython.uchar[256])
 HOSTS = cython.declare(cython.uchar[256])
-
-# The known names by hash, open addressing; four times as many slots as names keeps most probes at one.
-_SLOTS = cython.declare(cython.int, 512)
-_slot_of = cython.declare(int16_t[512])
-_name_at = cython.declare(cython.p_const_uchar[128])
-_name_size = cython.declare(uint16_t[128])
 
 
 @cython.cfunc
 def _fill_tables() -> cython.void:
     byte: cython.int
     for byte in range(256):
-        LOWER[byte] = 0
+        LOWER[byte] = lower(cython.cast(cython.uchar, byte))
         TARGET[byte] = 1 if byte > 0x20 and byte != 0x7F and byte != ord("#") else 0
         HOSTS[byte] = 0
     TARGET[ord("%")] = 2
     TARGET[ord("?")] = 3
-    for byte in b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz":
-        LOWER[byte] = cython.cast(cython.uchar, byte)
-    for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-        LOWER[byte] = cython.cast(cython.uchar, byte + 32)
     for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%":
         HOSTS[byte] = 1
 
 
-@cython.cfunc
-@cython.exceptval(check=False)
-def _hash(name: cython.p_const_uchar, size: cython.Py_ssize_t) -> uint32_t:
-    h: uint32_t = 0
-    i: cython.Py_ssize_t
-    for i in range(size):
-        h = h * 33 + LOWER[name[i]]
-    return h
-
-
-@cython.cfunc
-def _fill_known() -> cython.void:
-    if len(KNOWN_NAMES) > 128:
-        raise AssertionError("more known names than the table holds")
-    i: cython.int
-    for i in range(512):
-        _slot_of[i] = -1
-    place: cython.int = 0
-    for name in KNOWN_NAMES:
-        text: cython.p_const_uchar = name  # points into the constant, which lives as long as the module
-        _name_at[place] = text
-        _name_size[place] = cython.cast(uint16_t, len(name))
-        slot: uint32_t = _hash(text, len(name)) & 511
-        while _slot_of[slot] >= 0:
-            slot = (slot + 1) & 511
-        _slot_of[slot] = cython.cast(int16_t, place)
-        place += 1
-
-
 _fill_tables()
-_fill_known()
-if (KNOWN_NAMES[HOST], KNOWN_NAMES[CONTENT_TYPE], KNOWN_NAMES[COOKIE]) != (b"host", b"content-type", b"cookie"):
-    raise AssertionError("head.pxd and KNOWN_NAMES disagree")
-
-
-def is_token(c):
-    """May `c` stand in a token (RFC 9110, 5.6.2)?"""
-    return LOWER[c] != 0
-
-
-def same_word(text, size, lower):
-    """Is `text` the word `lower` (lower-case, ending in NUL), whatever its case?"""
-    i: cython.Py_ssize_t
-    for i in range(size):
-        # LOWER is 0 for what no token has, so NUL in `text` never equals the end of `lower`.
-        if lower[i] == 0 or LOWER[text[i]] != cython.cast(cython.uchar, lower[i]):
-            return False
-    return lower[size] == 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def _line_end(buf: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """`at` is a CR: where the next line begins, NEED_MORE, or BARE_CR."""
-    if at + 1 >= size:
-        return NEED_MORE
-    return at + 2 if buf[at + 1] == 0x0A else BARE_CR
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _blame(byte: cython.uchar, otherwise: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """The refusal for a byte that may not stand where it stands: an LF has a rule of its own."""
-    return BARE_LF if byte == 0x0A else otherwise
-
-
-def read_field(field, underscore, buf, at, size, bounds):
-    """One field line, `name ":" OWS value OWS CRLF`, that begins at `at`: where the next line begins, NEED_MORE, or a refusal.
-
-    `underscore` becomes true when the name has a `_`. RFC 9112, section 5.
-    """
-    stop: cython.Py_ssize_t = at + bounds.field_size + 1  # one more than allowed: the CR may stand there
-    if stop > size:
-        stop = size
-    i: cython.Py_ssize_t = at
-    end: cython.Py_ssize_t
-    h: uint32_t = 0
-    low: cython.uchar
-    c: cython.uchar
-    while i < stop:
-        low = LOWER[buf[i]]
-        if low == 0:
-            break
-        h = h * 33 + low
-        if low == 0x5F:
-            underscore[0] = True
-        i += 1
-    if i == stop:
-        return FIELD_TOO_LARGE if i - at > bounds.field_size else NEED_MORE
-    c = buf[i]
-    if c != 0x3A or i == at:  # not a colon, or nothing before it
-        if i == at and (c == 0x20 or c == 0x09):
-            return FOLDED_HEADER
-        if c == 0x0D:
-            end = _line_end(buf, i, size)
-            return end if end <= 0 else BAD_HEADER_NAME
-        return _blame(c, BAD_HEADER_NAME)
-    if i - at > 0xFFFF:
-        return FIELD_TOO_LARGE
-    field.name = cython.cast(uint32_t, at)
-    field.name_size = cython.cast(uint16_t, i - at)
-    field.known = _look_up(buf + at, i - at, h)
-    i += 1
-    while i < stop and (buf[i] == 0x20 or buf[i] == 0x09):
-        i += 1
-    field.value = cython.cast(uint32_t, i)
-    # Eight bytes at a time while none of them is a control character; the bytes that stop it are looked at one by one.
-    word: uint64_t
-    high: uint64_t
-    ones: uint64_t = 0x01010101
-    ones |= ones << 32
-    while True:
-        while i + 8 <= stop:
-            memcpy(cython.address(word), buf + i, 8)
-            # The high bit of each byte below 0x20, and of each 0x7f; a borrow may mark the byte above one that is marked, never hide one.
-            high = (word - ones * 0x20) & ~word
-            word ^= ones * 0x7F
-            if (high | ((word - ones) & ~word)) & (ones << 7):
-                break
-            i += 8
-        while i < stop:
-            c = buf[i]
-            if (c < 0x20 and c != 0x09) or c == 0x7F:
-                break
-            i += 1
-            if (i & 7) == 0 and i + 8 <= stop:
-                break
-        if i == stop:
-            return FIELD_TOO_LARGE if i - at > bounds.field_size else NEED_MORE
-        c = buf[i]
-        if (c < 0x20 and c != 0x09) or c == 0x7F:
-            break
-    if c != 0x0D:
-        return _blame(c, BAD_HEADER_VALUE)
-    end = _line_end(buf, i, size)
-    if end <= 0:
-        return end
-    while i > field.value and (buf[i - 1] == 0x20 or buf[i - 1] == 0x09):
-        i -= 1
-    field.value_size = cython.cast(uint32_t, i - field.value)
-    return end
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def _look_up(name: cython.p_const_uchar, size: cython.Py_ssize_t, h: uint32_t) -> int16_t:
-    slot: uint32_t = h & 511
-    place: int16_t
-    i: cython.Py_ssize_t
-    while True:
-        place = _slot_of[slot]
-        if place < 0:
-            return UNKNOWN
-        if _name_size[place] == size:
-            i = 0
-            while i < size and LOWER[name[i]] == _name_at[place][i]:
-                i += 1
-            if i == size:
-                return place
-        slot = (slot + 1) & 511
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def _read_request_line(
-    head: cython.pointer(Head), buf: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t, bounds: cython.pointer(cython.const[Bounds])
+    head: cython.pointer(Head),
+    buf: cython.p_const_uchar,
+    at: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    bounds: cython.pointer(cython.const[Bounds]),
 ) -> cython.Py_ssize_t:
     """The request line that begins at `at`: where the first field begins, NEED_MORE, or a refusal. RFC 9112, section 3."""
     stop: cython.Py_ssize_t = at + bounds.line + 1
@@ -256,9 +102,9 @@ def _read_request_line(
     c = buf[i]
     if c != 0x20 or i == at:
         if c == 0x0D:
-            end = _line_end(buf, i, size)
+            end = line_end(buf, i, size)
             return end if end <= 0 else BAD_REQUEST_LINE
-        return _blame(c, BAD_METHOD)
+        return blame(c, BAD_METHOD)
     head.method = cython.cast(uint32_t, at)
     head.method_size = cython.cast(uint32_t, i - at)
     i += 1
@@ -281,9 +127,9 @@ def _read_request_line(
     c = buf[i]
     if c != 0x20 or i == head.target:
         if c == 0x0D:  # HTTP/0.9, or a version left out
-            end = _line_end(buf, i, size)
+            end = line_end(buf, i, size)
             return end if end <= 0 else BAD_REQUEST_LINE
-        return _blame(c, BAD_REQUEST_LINE if c == 0x20 else BAD_TARGET)
+        return blame(c, BAD_REQUEST_LINE if c == 0x20 else BAD_TARGET)
     head.target_size = cython.cast(uint32_t, i - head.target)
     i += 1
 
@@ -304,7 +150,7 @@ def _read_request_line(
             break
         i += 1
     if i - start == 9:
-        end = _line_end(buf, i - 1, size)
+        end = line_end(buf, i - 1, size)
         if end <= 0:
             return end
         if buf[start + 5] != 0x31:
@@ -314,15 +160,17 @@ def _read_request_line(
     if i == stop:
         return LINE_TOO_LONG if i - at > bounds.line else NEED_MORE
     if c == 0x0D:
-        end = _line_end(buf, i, size)
+        end = line_end(buf, i, size)
         return end if end <= 0 else (BAD_REQUEST_LINE if i == start else BAD_VERSION)
-    return _blame(c, BAD_REQUEST_LINE if c == 0x20 else BAD_VERSION)
+    return blame(c, BAD_REQUEST_LINE if c == 0x20 else BAD_VERSION)
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _read_target(head: cython.pointer(Head), buf: cython.p_const_uchar, after: cython.Py_ssize_t) -> cython.Py_ssize_t:
+def _read_target(
+    head: cython.pointer(Head), buf: cython.p_const_uchar, after: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
     """Which form the target has, and its parts: `after` when it is well, or a refusal. RFC 9112, section 3.2."""
     target: cython.p_const_uchar = buf + head.target
     end: uint32_t = head.target + head.target_size
@@ -406,7 +254,12 @@ def _good_host(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.bi
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _hear_connection(head: cython.pointer(Head), closing: cython.pointer(cython.bint), text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.void:
+def _hear_connection(
+    head: cython.pointer(Head),
+    closing: cython.pointer(cython.bint),
+    text: cython.p_const_uchar,
+    size: cython.Py_ssize_t,
+) -> cython.void:
     """Look for `close` and `keep-alive` in the list of a Connection field (RFC 9112, section 9.3)."""
     i: cython.Py_ssize_t = 0
     start: cython.Py_ssize_t
@@ -454,7 +307,9 @@ def _judge_coding(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _read_length(head: cython.pointer(Head), text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.bint:
+def _read_length(
+    head: cython.pointer(Head), text: cython.p_const_uchar, size: cython.Py_ssize_t
+) -> cython.bint:
     """Read a Content-Length of 1 to 18 digits, which always fits 63 bits."""
     n: int64_t = 0
     i: cython.Py_ssize_t
@@ -487,7 +342,7 @@ def _pass_over_underscores(head: cython.pointer(Head), buf: cython.p_const_uchar
     kept: uint32_t = 0
     for i in range(head.nfields):
         one = cython.address(head.fields[i])
-        if one.known == -2:
+        if one.known == UNDERSCORED:
             for j in range(head.nfields):
                 other = cython.address(head.fields[j])
                 if other.name_size != one.name_size:
@@ -505,7 +360,7 @@ def _pass_over_underscores(head: cython.pointer(Head), buf: cython.p_const_uchar
                     if differ:
                         return AMBIGUOUS_NAME
     for i in range(head.nfields):
-        if head.fields[i].known != -2:
+        if head.fields[i].known != UNDERSCORED:
             head.fields[kept] = head.fields[i]
             kept += 1
     head.nfields = kept
@@ -538,12 +393,12 @@ def read_head(head, progress, buf, size, bounds):
     if whole:
         if end and buf[0] == 0x0D:
             # One empty line before a request is let pass (RFC 9112, 2.2): old clients send one after a body.
-            after = _line_end(buf, 0, end)
+            after = line_end(buf, 0, end)
             if after <= 0:
                 return _unless_full(after, size, bounds)
             at = after
             if at < end and buf[at] == 0x0D:
-                after = _line_end(buf, at, end)
+                after = line_end(buf, at, end)
                 return EMPTY_LINES if after > 0 else _unless_full(after, size, bounds)
         after = _read_request_line(head, buf, at, end, bounds)
         if after <= 0:
@@ -564,7 +419,7 @@ def read_head(head, progress, buf, size, bounds):
         if at >= end:
             return _unless_full(NEED_MORE, size, bounds)
         if buf[at] == 0x0D:
-            after = _line_end(buf, at, end)
+            after = line_end(buf, at, end)
             if after <= 0:
                 return _unless_full(after, size, bounds)
             break
@@ -580,7 +435,7 @@ def read_head(head, progress, buf, size, bounds):
             continue
         if field.known <= EXPECT:
             if underscore:
-                field.known = -2
+                field.known = UNDERSCORED
                 underscores = True
             elif field.known == HOST:
                 hosts += 1
@@ -645,6 +500,8 @@ def read_head(head, progress, buf, size, bounds):
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _unless_full(result: cython.Py_ssize_t, size: cython.Py_ssize_t, bounds: cython.pointer(cython.const[Bounds])) -> cython.Py_ssize_t:
+def _unless_full(
+    result: cython.Py_ssize_t, size: cython.Py_ssize_t, bounds: cython.pointer(cython.const[Bounds])
+) -> cython.Py_ssize_t:
     """`result`, or HEAD_TOO_LARGE when more is needed and the head may not be larger."""
     return HEAD_TOO_LARGE if result == NEED_MORE and size >= bounds.head else result

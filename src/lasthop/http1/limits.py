@@ -1,9 +1,9 @@
 """What a request may measure. All of it is the peer's to send, so all of it is bounded."""
 
-from attrs import frozen
+from dataclasses import dataclass
 
 
-@frozen
+@dataclass(frozen=True)
 class Limits:
     """Bounds on one request, in bytes unless said; line ends (CRLF) do not count in `line` and `field_size`."""
 

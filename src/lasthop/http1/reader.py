@@ -8,7 +8,8 @@ No socket, no clock. `feed` never raises for any bytes: a peer can only make it 
 import cython
 from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
 from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, Body, begin_body, read_body
-from cython.cimports.lasthop.http1.head import Bounds, Field, Head, Progress, read_head
+from cython.cimports.lasthop.http1.field import Bounds, Field
+from cython.cimports.lasthop.http1.head import Head, Progress, read_head
 from cython.cimports.libc.stdint import uint32_t
 from cython.cimports.libc.string import memset
 
@@ -40,7 +41,9 @@ class RequestReader:
         self._bounds.head = limits.head
         self._bounds.body = limits.body
         PyMem_Free(self._head.fields)
-        self._head.fields = cython.cast(cython.pointer(Field), PyMem_Malloc(max(limits.fields, 1) * cython.sizeof(Field)))
+        self._head.fields = cython.cast(
+            cython.pointer(Field), PyMem_Malloc(max(limits.fields, 1) * cython.sizeof(Field))
+        )
         if self._head.fields == cython.NULL:
             raise MemoryError
         memset(cython.address(self._progress), 0, cython.sizeof(Progress))
@@ -68,7 +71,13 @@ class RequestReader:
             if not self._in_body:
                 if at == size:
                     break
-                took = read_head(cython.address(self._head), cython.address(self._progress), buf + at, size - at, cython.address(self._bounds))
+                took = read_head(
+                    cython.address(self._head),
+                    cython.address(self._progress),
+                    buf + at,
+                    size - at,
+                    cython.address(self._bounds),
+                )
                 if took == 0:
                     break
                 if took < 0:
@@ -111,7 +120,12 @@ class RequestReader:
         i: uint32_t
         for i in range(head.nfields):
             field = cython.address(head.fields[i])
-            fields.append((text[field.name : field.name + field.name_size], text[field.value : field.value + field.value_size]))
+            fields.append(
+                (
+                    text[field.name : field.name + field.name_size],
+                    text[field.value : field.value + field.value_size],
+                )
+            )
         framing: object = "chunked" if head.chunked else None if head.length < 0 else head.length
         return (
             "head",

@@ -1,6 +1,6 @@
 """Why a request is refused: one row for each rule that a peer can break.
 
-A row is (name, status, sentence). The compiled readers know a refusal by its place here: `head.pxd` has the same names in
+A row is (name, status, sentence). The compiled readers know a refusal by its place here: `field.pxd` has the same names in
 the same order as C constants, and a test holds the two together. The sentence is for the log; a peer is told the status
 alone. What each rule protects from is said where it is applied, with the section of RFC 9112.
 """

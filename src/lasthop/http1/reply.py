@@ -8,19 +8,19 @@ tab) never leaves: it is an error of the application, told to it where it called
 Hop-by-hop headers are the server's own (PEP 3333, "Other HTTP Features"): `Connection: close` is heard as a wish, the others are dropped.
 """
 
+from http import HTTPStatus
+
 import cython
 from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawRealloc
 from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND
-from cython.cimports.lasthop.http1.head import is_token, same_word
+from cython.cimports.lasthop.http1.field import lower, same_word
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memcpy
-
-from http import HTTPStatus
 
 _SPECIAL = cython.declare(cython.uchar[256])
 """1 for a byte that a header may begin with which the server itself cares for."""
 _TOKEN = cython.declare(cython.uchar[256])
-"""1 for what may stand in a token: head.py's table, copied so that a look into it is no call."""
+"""1 for what may stand in a token: field.py's table, copied so that a look into it is no call."""
 
 
 @cython.cfunc
@@ -28,7 +28,7 @@ def _fill_tables() -> cython.void:
     byte: cython.int
     for byte in range(256):
         _SPECIAL[byte] = 0
-        _TOKEN[byte] = is_token(cython.cast(cython.uchar, byte))
+        _TOKEN[byte] = lower(cython.cast(cython.uchar, byte)) != 0
     for byte in b"cCdDsSkKtTuUpP":
         _SPECIAL[byte] = 1
 
@@ -115,17 +115,27 @@ def _put_status(out: cython.pointer(Out), reply: cython.pointer(Reply), status: 
     if not is_clean(text, size):
         _refuse_text("the status", status)
     reserve(out, size + 12)
-    put(out, b"HTTP/1.1 ", 9)
-    put(out, text, size)
+    to: cython.p_uchar = out.data + out.size
+    memcpy(to, b"HTTP/1.1 ", 9)
+    memcpy(to + 9, text, cython.cast(cython.size_t, size))
+    to += 9 + size
     if size == 3:
-        put(out, b" ", 1)  # RFC 9112, section 4: the space stays when there is no reason phrase
-    put(out, b"\r\n", 2)
+        to[0] = 0x20  # RFC 9112, section 4: the space stays when there is no reason phrase
+        to += 1
+    memcpy(to, b"\r\n", 2)
+    out.size = to + 2 - out.data
     return 0
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _take_special(reply: cython.pointer(Reply), name: cython.p_uchar, size: cython.Py_ssize_t, text: cython.p_uchar, count: cython.Py_ssize_t) -> cython.int:
+def _take_special(
+    reply: cython.pointer(Reply),
+    name: cython.p_uchar,
+    size: cython.Py_ssize_t,
+    text: cython.p_uchar,
+    count: cython.Py_ssize_t,
+) -> cython.int:
     """Note a header that the server itself cares for: 1 when it is not to be sent as it stands."""
     n: int64_t = 0
     i: cython.Py_ssize_t
@@ -142,7 +152,9 @@ def _take_special(reply: cython.pointer(Reply), name: cython.p_uchar, size: cyth
                 break
             n = n * 10 + (text[i] - 0x30)
         if n < 0:
-            raise ValueError(f"Content-Length must be a number of at most 18 digits: {text[:count].decode('latin-1')!r}")
+            raise ValueError(
+                f"Content-Length must be a number of at most 18 digits: {text[:count].decode('latin-1')!r}"
+            )
         if reply.length >= 0 and reply.length != n:
             raise ValueError(f"two Content-Lengths that differ: {reply.length} and {n}")
         reply.length = n
@@ -188,7 +200,9 @@ def put_head(out, reply, status, headers):
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _put_field(out: cython.pointer(Out), reply: cython.pointer(Reply), name: object, value: object) -> cython.int:
+def _put_field(
+    out: cython.pointer(Out), reply: cython.pointer(Reply), name: object, value: object
+) -> cython.int:
     if not isinstance(name, str) or PyUnicode_KIND(name) != 1:
         _refuse_text("a header name", name)
     if not isinstance(value, str) or PyUnicode_KIND(value) != 1:
@@ -220,17 +234,20 @@ def _put_field(out: cython.pointer(Out), reply: cython.pointer(Reply), name: obj
 
 
 @cython.cfunc
-@cython.exceptval(-1)
-def _put_number(out: cython.pointer(Out), n: int64_t) -> cython.int:
-    digits: cython.char[20]
+@cython.inline
+@cython.exceptval(check=False)
+def _put_number(to: cython.p_uchar, n: int64_t) -> cython.p_uchar:
+    """Write `n` in decimal; where its end is."""
+    digits: cython.uchar[20]
     i: cython.int = 20
     while True:
         i -= 1
-        digits[i] = cython.cast(cython.char, 0x30 + n % 10)
+        digits[i] = cython.cast(cython.uchar, 0x30 + n % 10)
         n //= 10
         if n == 0:
             break
-    return put(out, cython.address(digits[i]), 20 - i)
+    memcpy(to, cython.address(digits[i]), cython.cast(cython.size_t, 20 - i))
+    return to + 20 - i
 
 
 def put_end(out, reply, framing, length, date, minor, keep_alive):
@@ -238,23 +255,32 @@ def put_end(out, reply, framing, length, date, minor, keep_alive):
 
     A reply is always HTTP/1.1 (RFC 9110, 2.5); what an HTTP/1.0 peer (`minor` 0) must be told is in the Connection header.
     """
-    reserve(out, 160)
+    reserve(out, 192)  # all that is put below fits
+    to: cython.p_uchar = out.data + out.size
     # 204 has no Content-Length (RFC 9110, 8.6); 304 and replies to HEAD keep the one that the body would have had.
     if length >= 0 and reply.status != 204:
-        put(out, b"Content-Length: ", 16)
-        _put_number(out, length)
-        put(out, b"\r\n", 2)
+        memcpy(to, b"Content-Length: ", 16)
+        to = _put_number(to + 16, length)
+        memcpy(to, b"\r\n", 2)
+        to += 2
     elif framing == BY_CHUNKS:
-        put(out, b"Transfer-Encoding: chunked\r\n", 28)
+        memcpy(to, b"Transfer-Encoding: chunked\r\n", 28)
+        to += 28
     if not reply.dated:
-        put(out, date, DATE_SIZE)
+        memcpy(to, date, DATE_SIZE)
+        to += DATE_SIZE
     if not reply.named:
-        put(out, b"Server: lasthop\r\n", 17)
+        memcpy(to, b"Server: lasthop\r\n", 17)
+        to += 17
     if not keep_alive:
-        put(out, b"Connection: close\r\n", 19)
+        memcpy(to, b"Connection: close\r\n", 19)
+        to += 19
     elif minor == 0:
-        put(out, b"Connection: keep-alive\r\n", 24)
-    return put(out, b"\r\n", 2)
+        memcpy(to, b"Connection: keep-alive\r\n", 24)
+        to += 24
+    memcpy(to, b"\r\n", 2)
+    out.size = to + 2 - out.data
+    return 0
 
 
 def put_chunk_size(out, size):
@@ -284,15 +310,22 @@ def put_refusal(out, status, date):
     body: bytes = b"%d %b\n" % (status, reason)
     put(out, cython.cast(cython.p_char, text), len(text))
     put(out, date, DATE_SIZE)
-    text = b"Server: lasthop\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+    text = (
+        b"Server: lasthop\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+        % (len(body), body)
+    )
     return put(out, cython.cast(cython.p_char, text), len(text))
 
 
-def head_bytes(status, headers, minor: int = 1, keep_alive: bool = True, framing: str = "length", length: int = 0) -> bytes:
+def head_bytes(
+    status, headers, minor: int = 1, keep_alive: bool = True, framing: str = "length", length: int = 0
+) -> bytes:
     """The head of a reply as the engine sends it (with a fixed Date), for people and tests; `framing`: bodiless, length, chunks, close."""
     out: Out
     reply: Reply
-    kind: Framing = {"bodiless": BODILESS, "length": BY_LENGTH, "chunks": BY_CHUNKS, "close": BY_CLOSE}[framing]
+    kind: Framing = {"bodiless": BODILESS, "length": BY_LENGTH, "chunks": BY_CHUNKS, "close": BY_CLOSE}[
+        framing
+    ]
     out.data = cython.NULL
     out.size = 0
     out.room = 0

@@ -1,0 +1,241 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The body of one request, on its way from a connection to `wsgi.input`.
+
+Knows where the bytes are: those that came with the head, then those in the socket. Nothing is read before the application asks, and where the
+length is known it is read straight into the bytes object that the application gets: no more of a body than that is ever held. Does not know
+lines (`input` does) nor replies.
+"""
+
+import cython
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawMalloc
+from cython.cimports.lasthop.engine.connection import Conn, drop_bytes, keep_bytes
+from cython.cimports.lasthop.engine.linux import MSG_NOSIGNAL, POLLIN, pollfd, recv, send
+from cython.cimports.lasthop.engine.linux import poll as wait_for
+from cython.cimports.lasthop.engine.poll import clock_ns
+from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, FIXED, Body, begin_body, read_body
+from cython.cimports.libc.errno import EAGAIN, EINTR, errno
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc
+from cython.cimports.libc.string import memcpy
+from cython.cimports.posix.time import CLOCK_MONOTONIC
+
+from lasthop.http1.refusals import refusal_of
+
+_SPARE = cython.declare(cython.Py_ssize_t, 65536)
+"""What is read at a time where the length is not known, or the application reads in small pieces."""
+_DRAINABLE = cython.declare(uint64_t, 65536)
+"""A body that the application did not read is read and dropped up to this size, to keep the connection; beyond, closing is cheaper."""
+
+
+class Intake:
+    def __cinit__(self):
+        self.conn = cython.NULL
+        self.spare = cython.NULL
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.spare)
+
+    def begin(self, conn, head, source, size, gathered):
+        """The body that follows `head`, of which `size` bytes (and perhaps the next request) are at `source`; `gathered`: all of it."""
+        self.conn = conn
+        self.source = source
+        self.source_at = 0
+        self.source_end = size
+        self.expecting = head.expect_continue
+        self.answered = False
+        self.failure = 0
+        self.gathered = gathered
+        self.ended = not head.chunked and head.length <= 0
+        if not self.ended:
+            begin_body(cython.address(self.body), head)
+
+    def can_keep(self):
+        """May the connection be kept although the application has not read the body?"""
+        return (
+            self.ended
+            or self.gathered
+            or (self.body.state == FIXED and self.body.left <= _DRAINABLE and not self.expecting)
+        )
+
+    def _receive(self, to, size):
+        """At least one byte of the body from the socket; raises an OSError when none will come."""
+        n: cython.Py_ssize_t
+        waiting: pollfd
+        until: int64_t = 0
+        if self.expecting:
+            # RFC 9110, 10.1.1: only now is it certain that the application wants the body.
+            self.expecting = False
+            if (
+                not self.answered
+                and send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25
+            ):
+                self.failure = PEER_GONE
+                raise ConnectionResetError("the peer closed the connection before it had sent its body")
+        while True:
+            n = recv(self.conn.fd, to, cython.cast(cython.size_t, size), 0)
+            if n > 0:
+                self.conn.drained = n < size
+                return n
+            if n == 0:
+                self.failure = PEER_GONE
+                self.conn.half_closed = True
+                raise ConnectionResetError(
+                    f"the peer closed the connection in the body of its request, after {self.body.taken} bytes"
+                )
+            if errno == EINTR:
+                continue
+            if errno != EAGAIN:
+                self.failure = PEER_GONE
+                raise ConnectionResetError(
+                    f"the connection broke in the body of the request, after {self.body.taken} bytes"
+                )
+            if self.poll.stopping:
+                self.failure = PEER_GONE
+                raise ConnectionAbortedError("the server stops")
+            if until == 0:
+                until = clock_ns(CLOCK_MONOTONIC) + self.poll.body_ns
+            elif clock_ns(CLOCK_MONOTONIC) > until:
+                self.failure = 408
+                raise TimeoutError(
+                    f"the body of the request stalled for {self.poll.body_ns // 1000000000} s, after {self.body.taken} bytes"
+                )
+            waiting.fd = self.conn.fd
+            waiting.events = POLLIN
+            waiting.revents = 0
+            with cython.nogil:
+                wait_for(cython.address(waiting), 1, 500)
+
+    def pull(self, to, size):
+        """Up to `size` bytes of the body's content into `to`, at least one; 0 at its end. Raises an OSError when the rest cannot be had."""
+        used: cython.Py_ssize_t = 0
+        place: cython.Py_ssize_t = 0
+        count: cython.Py_ssize_t = 0
+        room: cython.Py_ssize_t
+        result: cython.int
+        if self.failure:
+            raise ConnectionResetError("the rest of the request's body cannot be read")
+        while not self.ended:
+            if self.conn == cython.NULL:
+                raise ConnectionResetError("wsgi.input was read after its request had ended")
+            room = self.source_end - self.source_at
+            if room == 0 and self.body.state == FIXED and self.body.left:
+                room = (
+                    size
+                    if cython.cast(uint64_t, size) < self.body.left
+                    else cython.cast(cython.Py_ssize_t, self.body.left)
+                )
+                if size >= 4096 or cython.cast(uint64_t, size) >= self.body.left:
+                    count = self._receive(to, room)
+                    self.body.left -= cython.cast(uint64_t, count)
+                    self.body.taken += count
+                    if self.body.left == 0:
+                        self.body.state = DONE
+                        self.ended = True
+                    return count
+                room = 0
+            if (
+                room == 0
+                and self.body.state != DONE
+                and not (self.body.state == FIXED and self.body.left == 0)
+            ):
+                if self.spare == cython.NULL:
+                    self.spare = cython.cast(cython.p_uchar, PyMem_RawMalloc(_SPARE))
+                    if self.spare == cython.NULL:
+                        raise MemoryError
+                room = _SPARE
+                if self.body.state == FIXED and self.body.left < cython.cast(uint64_t, room):
+                    room = cython.cast(cython.Py_ssize_t, self.body.left)
+                self.source_end = self._receive(self.spare, room)
+                self.source_at = 0
+                self.source = self.spare
+                room = self.source_end
+            result = read_body(
+                cython.address(self.body), self.source + self.source_at, room if room < size else size, self.bounds,
+                cython.address(used), cython.address(place), cython.address(count),
+            )  # fmt: skip
+            if result < 0:
+                name, status, sentence = refusal_of(result)
+                self.failure = status
+                raise OSError(f"the body of the request is refused ({name}): {sentence}")
+            if result == BODY_DATA:
+                memcpy(to, self.source + self.source_at + place, cython.cast(cython.size_t, count))
+                self.source_at += used
+                if self.body.state == DONE:
+                    self.ended = True
+                return count
+            self.source_at += used
+            if result == BODY_END:
+                self.ended = True
+        return 0
+
+    def read_block(self, size):
+        """Up to `size` bytes (at most 1 MiB) of content as bytes: as many unless the body ends; b"" at its end."""
+        block: bytes
+        got: cython.Py_ssize_t = 0
+        n: cython.Py_ssize_t
+        if size > 1 << 20:
+            size = 1 << 20
+        if not self.ended and self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
+            size = cython.cast(cython.Py_ssize_t, self.body.left)
+        if size <= 0 or self.ended:
+            return b""
+        block = PyBytes_FromStringAndSize(cython.NULL, size)
+        while got < size:
+            n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)) + got, size - got)
+            if n == 0:
+                return block[:got]
+            got += n
+        return block
+
+    def read_some(self, size):
+        """What is there of the content, up to `size` bytes and at least one; b"" at its end."""
+        block: bytes
+        n: cython.Py_ssize_t
+        if self.ended:
+            return b""
+        if self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
+            size = cython.cast(cython.Py_ssize_t, self.body.left)
+        block = PyBytes_FromStringAndSize(cython.NULL, size)
+        n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)), size)
+        return block if n == size else block[:n]
+
+    def settle(self, kept):
+        """The application is done with the body: drop what came of it, keep what came of the next request, and note what is still to come
+        when the connection is `kept`."""
+        used: cython.Py_ssize_t = 0
+        place: cython.Py_ssize_t = 0
+        count: cython.Py_ssize_t = 0
+        result: cython.int
+        while not self.ended and not self.failure:
+            result = read_body(
+                cython.address(self.body), self.source + self.source_at, self.source_end - self.source_at, self.bounds,
+                cython.address(used), cython.address(place), cython.address(count),
+            )  # fmt: skip
+            self.source_at += used
+            if result < 0:
+                self.failure = 400
+            elif result == BODY_END or self.body.state == DONE:
+                self.ended = True
+            elif result != BODY_DATA:
+                break
+        if not self.ended and not self.failure and kept:
+            self.conn.body = cython.cast(cython.pointer(Body), calloc(1, cython.sizeof(Body)))
+            if self.conn.body == cython.NULL:
+                raise MemoryError
+            self.conn.body[0] = self.body
+        self._keep_rest()
+        return 0
+
+    def _keep_rest(self):
+        """Bytes after this request wait at the connection; most often there are none, and no memory for them either."""
+        conn: cython.pointer(Conn) = self.conn
+        rest: cython.Py_ssize_t = self.source_end - self.source_at
+        if conn.pending != cython.NULL:
+            if rest and conn.pending <= self.source and self.source < conn.pending + conn.pending_room:
+                conn.pending_at = cython.cast(uint32_t, self.source + self.source_at - conn.pending)
+                return 0
+            drop_bytes(conn)
+        if rest and keep_bytes(conn, self.source + self.source_at, rest) < 0:
+            raise MemoryError
+        return 0

@@ -1,0 +1,39 @@
+# What the threads of an engine share, and what each has for itself.
+cimport cython
+from libc.stdint cimport uint64_t
+
+from lasthop.engine.exchange cimport Exchange
+from lasthop.engine.poll cimport Poll
+from lasthop.http1.field cimport Bounds
+from lasthop.http1.head cimport Head
+
+@cython.final
+cdef class Service:
+    # The same for all threads, from the start to the end.
+    cdef Poll poll
+    cdef Bounds bounds
+    cdef object application
+    cdef list templates         # of the environ, one a listener
+    cdef object access
+    cdef object log
+    cdef object on_retire
+    cdef uint64_t retire_after
+    cdef unsigned char[::1] slot    # keeps the memory that poll.count points into
+
+    cdef log_error(self, str text)
+
+@cython.final
+cdef class Lane:
+    # One thread's.
+    cdef Service service
+    cdef Poll* poll             # the service's
+    cdef unsigned char* buf     # what it reads into, BUFFER bytes
+    cdef Head head
+    cdef Exchange exchange      # the one that is free
+    cdef Py_ssize_t references  # to a free exchange and its parts, when the application kept none of them
+
+    cdef Exchange fresh(self)
+    cdef void give_back(self, Exchange exchange)
+
+cdef enum:
+    BUFFER = 65536              # bytes that a thread reads at a time

@@ -1,0 +1,425 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""One connection's turn: it is ready, a thread has taken it, and goes on with it as far as it goes without waiting.
+
+Knows the phases of a connection (`connection.Phase`) and what leads from one to the next: reading, gathering a request, having it served, sending
+the rest of a reply, dropping the rest of a body, lingering, ending. Does not know how an application is called (`call`), nor who waits
+(`wsgi`, `poll`). Every way through a turn ends in `rest` (the connection waits, or is ready again), in a hold, or in `end`.
+"""
+
+import cython
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
+from cython.cimports.lasthop.engine.call import call_application, close_result
+from cython.cimports.lasthop.engine.connection import (
+    BODY,
+    BUSY,
+    DRAIN,
+    HEAD,
+    IDLE,
+    LINGER,
+    READY,
+    SENDING,
+    Conn,
+    drop_bytes,
+    keep_bytes,
+)
+from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, SENT, Exchange
+from cython.cimports.lasthop.engine.hold import send_held, take_held
+from cython.cimports.lasthop.engine.intake import PEER_GONE
+from cython.cimports.lasthop.engine.lane import BUFFER, Lane, Service
+from cython.cimports.lasthop.engine.linux import EPOLLIN, MSG_NOSIGNAL, SHUT_WR, recv, send, shutdown
+from cython.cimports.lasthop.engine.poll import REFUSED, Poll, close_conn, push, rest
+from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, Body, begin_body, read_body
+from cython.cimports.lasthop.http1.head import read_head
+from cython.cimports.lasthop.http1.reply import Out, free_out, put_refusal
+from cython.cimports.libc.errno import EAGAIN, EINTR, errno
+from cython.cimports.libc.stdint import int64_t, uint32_t
+from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.string import memset
+
+from lasthop.http1.refusals import refusal_of
+
+_GATHERED = cython.declare(cython.Py_ssize_t, 65536)
+"""A body up to this size is complete before the application is called, so that a slow peer holds no thread; of a larger one, the application
+reads the rest from the socket."""
+_LINGER_NS = cython.declare(int64_t, 3000000000)
+"""How long the peer's end is awaited after ours when it may still be sending: closing at once could take the reply from it (RFC 9112, 9.6)."""
+
+
+def take_turn(lane, conn):
+    """Do what `conn` is ready for. It is on no list now, and nobody else has it."""
+    events: uint32_t = conn.events
+    conn.events = 0
+    if conn.expired:
+        end(lane.service, conn)
+        return 0
+    conn.state = BUSY
+    if conn.phase == SENDING:
+        return _resume(lane, conn, events)
+    if conn.phase == DRAIN:
+        return _drain_body(lane, conn)
+    if conn.phase == LINGER:
+        return _linger(lane, conn)
+    return _read(lane, conn)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _read(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
+    """Read what the peer sent, and serve a request when it is there."""
+    n: cython.Py_ssize_t
+    if conn.unparsed:
+        # the next request of a pipeline, or its beginning, came with the last one
+        conn.unparsed = False
+        return _parse(lane, conn, conn.pending + conn.pending_at, conn.pending_end - conn.pending_at)
+    while True:
+        n = recv(conn.fd, lane.buf, BUFFER, 0)
+        if n >= 0 or errno != EINTR:
+            break
+    if n <= 0:
+        conn.drained = True
+        if n == 0 or errno != EAGAIN:
+            end(lane.service, conn)  # the peer is gone; half a request is no request
+        else:
+            # nothing came: as it was, with the time it still has
+            rest(lane.poll, conn, conn.phase, conn.deadline - lane.poll.now)
+        return 0
+    conn.drained = n < BUFFER
+    if conn.pending_end == conn.pending_at:
+        return _parse(lane, conn, lane.buf, n)
+    _keep(conn, lane.buf, n)
+    return _parse(lane, conn, conn.pending + conn.pending_at, conn.pending_end - conn.pending_at)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _keep(conn: cython.pointer(Conn), text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.int:
+    if keep_bytes(conn, text, size) < 0:
+        raise MemoryError
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _parse(
+    lane: Lane, conn: cython.pointer(Conn), base: cython.p_const_uchar, size: cython.Py_ssize_t
+) -> cython.int:
+    """`size` bytes are there, at `base` (the lane's buffer, or the connection's own): serve the request that they begin with, or wait for more."""
+    took: cython.Py_ssize_t
+    whole: cython.bint = False
+    if conn.phase == BODY and conn.body == cython.NULL and size < conn.wanted:
+        rest(lane.poll, conn, BODY, lane.poll.body_ns)
+        return 0
+    took = read_head(
+        cython.address(lane.head),
+        cython.address(conn.progress),
+        base,
+        size,
+        cython.address(lane.service.bounds),
+    )
+    if took < 0:
+        _refuse(lane, conn, cython.cast(cython.int, took))
+        return 0
+    if took == 0:
+        if base == lane.buf:
+            _keep(conn, base, size)
+        if conn.phase != HEAD:
+            conn.phase = HEAD
+            conn.deadline = lane.poll.now + lane.poll.head_ns
+        rest(lane.poll, conn, HEAD, conn.deadline - lane.poll.now)
+        return 0
+    if (lane.head.chunked or lane.head.length > size - took) and not lane.head.expect_continue:
+        if _gather(lane, conn, base, took, size, cython.address(whole)):
+            return 0
+    elif lane.head.length <= size - took:
+        whole = not lane.head.chunked
+    free(conn.body)
+    conn.body = cython.NULL
+    _serve(lane, conn, base, took, size, whole)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _gather(
+    lane: Lane,
+    conn: cython.pointer(Conn),
+    base: cython.p_const_uchar,
+    took: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    whole: cython.pointer(cython.bint),
+) -> cython.int:
+    """A body has not come wholly, or is chunked: 1 when more of it shall come before the application is called."""
+    used: cython.Py_ssize_t = 0
+    data: cython.Py_ssize_t = 0
+    count: cython.Py_ssize_t = 0
+    result: cython.int = BODY_DATA
+    if not lane.head.chunked:
+        if lane.head.length > _GATHERED:
+            return 0
+        conn.wanted = cython.cast(uint32_t, took + lane.head.length)
+    else:
+        if conn.body == cython.NULL:
+            conn.body = cython.cast(cython.pointer(Body), calloc(1, cython.sizeof(Body)))
+            if conn.body == cython.NULL:
+                raise MemoryError
+            begin_body(conn.body, cython.address(lane.head))
+            conn.scanned = cython.cast(uint32_t, took)
+        while result == BODY_DATA:
+            result = read_body(
+                conn.body, base + conn.scanned, size - conn.scanned, cython.address(lane.service.bounds),
+                cython.address(used), cython.address(data), cython.address(count),
+            )  # fmt: skip
+            conn.scanned += cython.cast(uint32_t, used)
+        if result < 0:
+            _refuse(lane, conn, result)
+            return 1
+        if result == BODY_END:
+            whole[0] = True
+            return 0
+        if size - took >= _GATHERED:
+            return 0
+    if base == lane.buf:
+        _keep(conn, base, size)
+    rest(lane.poll, conn, BODY, lane.poll.body_ns)
+    return 1
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _serve(
+    lane: Lane,
+    conn: cython.pointer(Conn),
+    base: cython.p_const_uchar,
+    took: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    whole: cython.bint,
+) -> cython.int:
+    """The request at `base` is there, or enough of it: have it served, and go on with the connection as its reply says."""
+    exchange: Exchange = lane.exchange
+    sent: cython.int = call_application(lane, conn, base, took, size, whole)
+    if sent == BLOCKED:
+        return _park(lane, conn, exchange)
+    lane.give_back(exchange)
+    if sent == GONE or exchange.intake.failure == PEER_GONE:
+        end(lane.service, conn)
+    elif sent == SENT:
+        return _next(lane, conn, exchange)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _park(lane: Lane, conn: cython.pointer(Conn), exchange: Exchange) -> cython.int:
+    """The peer takes no more now: the exchange stays with the connection until it is sent."""
+    exchange.retire_methods()
+    lane.exchange = lane.fresh()
+    Py_INCREF(exchange)
+    conn.exchange = cython.cast(cython.p_void, exchange)
+    rest(lane.poll, conn, SENDING, lane.poll.reply_ns)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _resume(lane: Lane, conn: cython.pointer(Conn), events: uint32_t) -> cython.int:
+    """The peer takes more of its reply, or is gone."""
+    exchange: Exchange = cython.cast(Exchange, conn.exchange)
+    before: int64_t = exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at)
+    sent: cython.int
+    if events & EPOLLIN:
+        conn.drained = False  # there is something to read, later
+    sent = exchange.flush()
+    if sent == BLOCKED:
+        if exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at) < before:
+            conn.deadline = lane.poll.now + lane.poll.reply_ns
+        rest(lane.poll, conn, SENDING, conn.deadline - lane.poll.now)
+    elif sent == GONE:
+        end(lane.service, conn)
+    else:
+        conn.exchange = cython.NULL
+        _close_sent(lane.service, exchange)
+        exchange.retire()
+        Py_DECREF(exchange)
+        _next(lane, conn, exchange)
+    return 0
+
+
+@cython.cfunc
+def _close_sent(service: Service, exchange: Exchange) -> object:
+    if exchange.closing is not None:
+        result = exchange.closing
+        exchange.closing = None
+        exchange.file = None
+        close_result(service, result)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _next(lane: Lane, conn: cython.pointer(Conn), exchange: Exchange) -> cython.int:
+    """The reply is sent: go on with the connection, or end it."""
+    if exchange.keep_alive and exchange.intake.failure == 0:
+        return _idle(lane.poll, conn)
+    if conn.half_closed or (exchange.intake.ended and conn.pending_end == conn.pending_at):
+        end(lane.service, conn)
+        return 0
+    return _begin_linger(lane.poll, conn)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _begin_linger(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.int:
+    """The peer may still be sending: say that we have ended, and read what comes until it ends too."""
+    shutdown(conn.fd, SHUT_WR)
+    drop_bytes(conn)
+    free(conn.body)
+    conn.body = cython.NULL
+    conn.drained = False
+    rest(poll, conn, LINGER, _LINGER_NS)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _idle(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.int:
+    """The connection is kept for the next request."""
+    conn.asked = True
+    if conn.body != cython.NULL:
+        rest(poll, conn, DRAIN, poll.body_ns)
+    elif conn.pending_end != conn.pending_at:
+        conn.unparsed = True
+        conn.phase = IDLE
+        conn.state = READY
+        push(poll, conn)
+    else:
+        rest(poll, conn, IDLE, poll.linger_ns if poll.draining else poll.idle_ns)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _drain_body(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
+    """Read and drop the rest of a body that the application did not want."""
+    used: cython.Py_ssize_t = 0
+    place: cython.Py_ssize_t = 0
+    count: cython.Py_ssize_t = 0
+    at: cython.Py_ssize_t = 0
+    result: cython.int = BODY_DATA
+    n: cython.Py_ssize_t = recv(conn.fd, lane.buf, BUFFER, 0)
+    if n <= 0:
+        if n == 0 or (errno != EAGAIN and errno != EINTR):
+            end(lane.service, conn)
+        else:
+            conn.drained = errno == EAGAIN
+            rest(lane.poll, conn, DRAIN, conn.deadline - lane.poll.now)
+        return 0
+    conn.drained = n < BUFFER
+    while result == BODY_DATA and conn.body.state != DONE:
+        result = read_body(
+            conn.body, lane.buf + at, n - at, cython.address(lane.service.bounds),
+            cython.address(used), cython.address(place), cython.address(count),
+        )  # fmt: skip
+        at += used
+    if result < 0:
+        end(lane.service, conn)
+    elif conn.body.state == DONE:
+        free(conn.body)
+        conn.body = cython.NULL
+        if at < n:
+            _keep(conn, lane.buf + at, n - at)
+        _idle(lane.poll, conn)
+    else:
+        rest(lane.poll, conn, DRAIN, lane.poll.body_ns)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _linger(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
+    """Read what the peer still sends after our end, until its own."""
+    n: cython.Py_ssize_t = recv(conn.fd, lane.buf, BUFFER, 0)
+    if n > 0 or (n < 0 and errno == EINTR):
+        conn.drained = False
+        rest(lane.poll, conn, LINGER, conn.deadline - lane.poll.now)
+    elif n < 0 and errno == EAGAIN and not conn.half_closed:
+        conn.drained = True
+        rest(lane.poll, conn, LINGER, conn.deadline - lane.poll.now)
+    else:
+        end(lane.service, conn)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _refuse(lane: Lane, conn: cython.pointer(Conn), code: cython.int) -> cython.int:
+    """The request broke a rule: say so with the status alone, and end the connection."""
+    out: Out
+    name, status, sentence = refusal_of(code)
+    lane.poll.count[REFUSED] += 1
+    memset(cython.address(out), 0, cython.sizeof(Out))
+    try:
+        put_refusal(cython.address(out), status, lane.poll.date)
+        send(conn.fd, out.data, cython.cast(cython.size_t, out.size), MSG_NOSIGNAL)
+    finally:
+        free_out(cython.address(out))
+    if lane.service.log is not None:
+        lane.service.log.debug("refused a request with %d (%s): %s", status, name, sentence)
+    if lane.service.access is not None:
+        try:
+            lane.service.access(
+                dict(lane.service.templates[conn.listener], REQUEST_METHOD="-", RAW_URI="-"), status, 0, 0.0
+            )
+        except Exception:
+            lane.service.log_error("the access log cannot be written")
+    return _begin_linger(lane.poll, conn)
+
+
+def release(lane):
+    """Send the replies that were held back, unless the attendant did, and go on with their connections."""
+    poll: cython.pointer(Poll) = lane.poll
+    conn: cython.pointer(Conn) = take_held(poll)
+    after: cython.pointer(Conn)
+    exchange: Exchange
+    sent: cython.int
+    while conn != cython.NULL:
+        after = conn.next
+        sent = send_held(conn)
+        conn.state = BUSY
+        if sent == SENT:
+            free_out(conn.held)
+            free(conn.held)
+            conn.held = cython.NULL
+            _idle(lane.poll, conn)
+        elif sent == BLOCKED:
+            exchange = lane.fresh()
+            exchange.conn = conn
+            exchange.out = conn.held[0]
+            exchange.out_at = conn.held_at
+            exchange.keep_alive = True
+            exchange.intake.ended = True
+            free(conn.held)
+            conn.held = cython.NULL
+            _park(lane, conn, exchange)
+        else:
+            end(lane.service, conn)
+        conn = after
+    return 0
+
+
+def end(service, conn):
+    """Let go of everything that belongs to `conn`, and close it."""
+    exchange: Exchange
+    if conn.exchange != cython.NULL:
+        exchange = cython.cast(Exchange, conn.exchange)
+        conn.exchange = cython.NULL
+        _close_sent(service, exchange)
+        exchange.retire()
+        Py_DECREF(exchange)
+    if conn.held != cython.NULL:
+        free_out(conn.held)
+        free(conn.held)
+        conn.held = cython.NULL
+    if conn.address != cython.NULL:
+        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)))
+        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port)))
+    close_conn(cython.address(service.poll), conn)
