@@ -1,0 +1,1 @@
+"""Small real applications that the live tests serve: tests/live is the working directory, `applications.pages:application` the target."""
