@@ -66,6 +66,7 @@ from cython.cimports.lasthop.engine.poll import (
     accept_some,
     clock_ns,
     hear,
+    rearm,
     ring,
 )
 from cython.cimports.libc.stdint import int64_t, uint64_t
@@ -256,10 +257,12 @@ def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.vo
     phase: cython.int = conn.phase
     if __atomic_load_n(cython.address(conn.state), __ATOMIC_SEQ_CST) != WAITING:
         return
-    # What the peer has sent meanwhile is there, only no thread has come to it: that is not the peer's fault.
+    # What the peer has sent meanwhile is there, only no thread has come to it: that is not the peer's fault. Nor may it wait for ever, should the
+    # event for it have been lost (urgent data and descriptors in a message make a read end early): the set is asked once more.
     if (phase == FIRST or phase == HEAD or phase == BODY or phase == IDLE) and recv(
         conn.fd, cython.address(byte), 1, MSG_PEEK | MSG_DONTWAIT
     ) > 0:
+        rearm(poll, conn)
         return
     if not __atomic_compare_exchange_n(
         cython.address(conn.state), cython.address(state), EXPIRED, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST

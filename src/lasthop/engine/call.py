@@ -5,9 +5,15 @@ Knows applications: what they may return, how they fail, what they are owed (`cl
 business: it tells how far the reply got, and the exchange says the rest.
 """
 
+import contextlib
+import os
+import sys
+import traceback
+
 import cython
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import AHEAD, BLOCKED, GONE, SENT, Exchange
+from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import hold
 from cython.cimports.lasthop.engine.intake import PEER_GONE, Intake
 from cython.cimports.lasthop.engine.lane import Service
@@ -58,8 +64,13 @@ def call_application(lane, conn, base, took, size, gathered):
     try:
         result = service.application(environ, exchange.starter)
         sent = _answer(service, exchange, result)
-    except BaseException:
+    except BaseException as error:
+        if generation() != service.generation:
+            _leave_child(error)
         sent = _fail(service, exchange)
+    exchange.finish()
+    if generation() != service.generation:
+        _leave_child(None)
     exchange.intake.settle(exchange.keep_alive)
     if sent != GONE:
         if poll.holding and hold(poll, exchange):
@@ -85,8 +96,26 @@ def call_application(lane, conn, base, took, size, gathered):
         except Exception:
             service.log_error("the access log cannot be written")
     if retiring and service.on_retire is not None:
-        service.on_retire()
+        try:
+            service.on_retire()
+        except Exception:
+            service.log_error("the worker cannot be retired")
     return sent
+
+
+@cython.cfunc
+def _leave_child(error: object) -> object:
+    """The application forked, and this is the child that came back from it: it has no business with the parent's connections."""
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    elif error is not None:
+        traceback.print_exception(error)
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status & 255)
 
 
 @cython.cfunc
@@ -124,6 +153,8 @@ def _answer(service: Service, exchange: Exchange, result: object) -> cython.int:
             exchange.give(piece)
             if exchange.flush_within(AHEAD) == GONE:
                 return GONE
+            if exchange.silent or exchange.overrun:
+                break  # nothing more of it can be sent, and it may be endless
     exchange.give_end()
     if exchange.overrun:
         _complain(

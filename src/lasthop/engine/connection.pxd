@@ -71,7 +71,7 @@ cdef struct Wheel:
 cdef int open_wheel(Wheel* wheel, int64_t now) noexcept nogil
 cdef void close_wheel(Wheel* wheel) noexcept nogil
 cdef Conn* open_conn(Wheel* wheel, int fd, int64_t deadline) noexcept nogil
-cdef void free_conn(Wheel* wheel, Conn* conn) noexcept nogil
+cdef void free_conn(Conn* conn) noexcept nogil
 cdef void set_deadline(Wheel* wheel, Conn* conn, int64_t deadline) noexcept nogil
 cdef void place(Wheel* wheel, Conn* conn) noexcept nogil
 cdef void unplace(Wheel* wheel, Conn* conn) noexcept nogil

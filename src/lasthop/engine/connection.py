@@ -86,12 +86,8 @@ def open_conn(wheel, fd, deadline):
     return conn
 
 
-def free_conn(wheel, conn):
-    """Take `conn` off the wheel and free it. Its Python objects have been let go and its descriptor closed before."""
-    pthread_mutex_lock(cython.address(wheel.lock))
-    unplace(wheel, conn)
-    wheel.open -= 1
-    pthread_mutex_unlock(cython.address(wheel.lock))
+def free_conn(conn):
+    """Free `conn`. It is off the wheel, its Python objects have been let go and its descriptor closed."""
     free(conn.pending)
     free(conn.body)
     free(conn)

@@ -41,6 +41,8 @@ cdef class Exchange:
     cdef bint started           # start_response was called
     cdef bint head_out          # the head is made and cannot change
     cdef bint silent            # the reply has no body to send
+    cdef bint over              # the application has had its say
+    cdef bint sending           # a thread that let go of the GIL is sending
     cdef bint overrun           # the application gave more than its Content-Length
     cdef Intake intake          # the request's body
     # Bound methods, made once
@@ -57,6 +59,7 @@ cdef class Exchange:
     cdef int _advance(self, Py_ssize_t n) except -1
     cdef int _flush_file(self) except -2
     cdef int flush_within(self, int64_t most) except -2
+    cdef int finish(self) except -1
     cdef void forget(self) noexcept
     cdef void retire(self) noexcept
     cdef void retire_methods(self) noexcept

@@ -9,6 +9,7 @@ the connection is ready again.
 more than AHEAD bytes under way holds its thread, since code of the application is only ever run where it began (thread-locals, context variables).
 """
 
+import io
 import os
 import stat
 
@@ -51,6 +52,9 @@ _PIECES = cython.declare(cython.Py_ssize_t, 64)
 _UNLOCKED = cython.declare(int64_t, 65536)
 """From this many bytes on, copying them into the kernel takes longer than letting go of the GIL and taking it again."""
 
+_PLAIN = frozenset((io.FileIO, io.BufferedReader, io.BufferedRandom))
+"""Files whose bytes are what their descriptor gives. A GzipFile, say, has a descriptor too, and other bytes."""
+
 
 class Exchange:
     """The start_response and the write of one request. A new one is made only when the application kept the last."""
@@ -81,6 +85,16 @@ class Exchange:
         self.head_out = False
         self.silent = False
         self.overrun = False
+        self.over = False
+
+    def finish(self):
+        """The application has had its say: what it calls from now on comes too late. Waits for a thread of it that is still sending."""
+        self.over = True
+        self.intake.over = True
+        while self.sending:
+            with cython.nogil:
+                wait_for(cython.NULL, 0, 1)
+        return 0
 
     def forget(self):
         """The exchange is over, its object may serve again."""
@@ -110,7 +124,7 @@ class Exchange:
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable"."""
-        if self.conn == cython.NULL:
+        if self.over:
             raise RuntimeError("start_response was called after its request had ended")
         try:
             if exc_info is not None and exc_info:
@@ -128,12 +142,16 @@ class Exchange:
 
     def write(self, data):
         """PEP 3333, "The write() Callable": sends before it returns, or keeps what the peer does not take yet."""
-        if self.conn == cython.NULL:
+        if self.over:
             raise RuntimeError("write was called after its request had ended")
         if not self.started:
             raise AssertionError("write was called before start_response")
         if type(data) is not bytes:
             raise TypeError(f"write takes bytes, not {type(data).__name__}")
+        if self.sending:
+            raise RuntimeError("write was called while another thread was in it")
+        if self.intake.failure == PEER_GONE:
+            raise BrokenPipeError("the peer has closed the connection")
         if len(data):
             self.give(data)
             if self.flush_within(AHEAD) == GONE:
@@ -221,10 +239,15 @@ class Exchange:
 
     def give_file(self, wrapper):
         """The body is the rest of a file: 1 when it will be sent by sendfile, 0 when the file is none that the kernel can read."""
+        file = wrapper.filelike
+        if type(file).__name__ == "_TemporaryFileWrapper":
+            file = file.file
+        if type(file) not in _PLAIN:
+            return 0
         try:
-            fd: cython.int = wrapper.filelike.fileno()
+            fd: cython.int = file.fileno()
             facts = os.fstat(fd)
-            at: off_t = wrapper.filelike.tell()
+            at: off_t = file.tell()
         except (AttributeError, OSError, ValueError):
             return 0
         if not stat.S_ISREG(facts.st_mode):
@@ -301,8 +324,10 @@ class Exchange:
                 message.msg_iov = pieces
                 message.msg_iovlen = cython.cast(cython.size_t, count)
                 if self.unsent >= _UNLOCKED and self.poll.threads > 1:
+                    self.sending = True
                     with cython.nogil:
                         n = sendmsg(fd, cython.address(message), MSG_NOSIGNAL)
+                    self.sending = False
                 else:
                     n = sendmsg(fd, cython.address(message), MSG_NOSIGNAL)
                 if n < 0:
@@ -366,7 +391,7 @@ class Exchange:
         result: cython.int = self.flush()
         waiting: pollfd
         until: int64_t = 0
-        before: int64_t = 0
+        before: int64_t = -1
         while result == BLOCKED and self.unsent + (self.out.size - self.out_at) + self.file_left > most:
             if self.unsent + self.file_left + self.out_at != before:
                 before = self.unsent + self.file_left + self.out_at
@@ -376,8 +401,10 @@ class Exchange:
             waiting.fd = self.conn.fd
             waiting.events = POLLOUT
             waiting.revents = 0
+            self.sending = True
             with cython.nogil:
                 wait_for(cython.address(waiting), 1, 500)
+            self.sending = False
             if self.poll.stopping:
                 return GONE
             result = self.flush()

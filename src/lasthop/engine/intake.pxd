@@ -14,7 +14,7 @@ cdef enum:
 cdef class Intake:
     cdef Poll* poll
     cdef const Bounds* bounds
-    cdef Conn* conn             # NULL once the request is over: whoever still reads has come too late
+    cdef Conn* conn
     cdef Body body
     cdef const unsigned char* source    # bytes that came: the rest of the body, and perhaps the next request
     cdef Py_ssize_t source_at
@@ -23,6 +23,7 @@ cdef class Intake:
     cdef bint ended
     cdef bint gathered          # all of the body is in `source`
     cdef bint expecting         # the peer waits for `100 Continue`
+    cdef bint over              # the application has had its say: whoever still reads has come too late
     cdef bint answered          # the head of the reply is made: it is too late for an interim one
     cdef int failure            # the status that a body which cannot be read deserves: 400, 408, 413; or PEER_GONE; 0 while all is well
 

@@ -27,6 +27,8 @@ _SPARE = cython.declare(cython.Py_ssize_t, 65536)
 _DRAINABLE = cython.declare(uint64_t, 65536)
 """A body that the application did not read is read and dropped up to this size, to keep the connection; beyond, closing is cheaper."""
 
+_TOO_LATE = "wsgi.input was read after its request had ended"
+
 
 class Intake:
     def __cinit__(self):
@@ -45,6 +47,7 @@ class Intake:
         self.expecting = head.expect_continue
         self.answered = False
         self.failure = 0
+        self.over = False
         self.gathered = gathered
         self.ended = not head.chunked and head.length <= 0
         if not self.ended:
@@ -105,6 +108,8 @@ class Intake:
             waiting.revents = 0
             with cython.nogil:
                 wait_for(cython.address(waiting), 1, 500)
+            if self.over:
+                raise ConnectionResetError(_TOO_LATE)
 
     def pull(self, to, size):
         """Up to `size` bytes of the body's content into `to`, at least one; 0 at its end. Raises an OSError when the rest cannot be had."""
@@ -116,8 +121,8 @@ class Intake:
         if self.failure:
             raise ConnectionResetError("the rest of the request's body cannot be read")
         while not self.ended:
-            if self.conn == cython.NULL:
-                raise ConnectionResetError("wsgi.input was read after its request had ended")
+            if self.over:
+                raise ConnectionResetError(_TOO_LATE)
             room = self.source_end - self.source_at
             if room == 0 and self.body.state == FIXED and self.body.left:
                 room = (

@@ -18,6 +18,7 @@ cdef class Service:
     cdef object log
     cdef object on_retire
     cdef uint64_t retire_after
+    cdef int generation         # of the process that serves (forks.py)
     cdef unsigned char[::1] slot    # keeps the memory that poll.count points into
 
     cdef log_error(self, str text)

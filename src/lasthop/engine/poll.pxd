@@ -57,6 +57,7 @@ cdef struct Poll:
     int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
     # Ending
     int draining            # atomic
+    bint drain_begun        # a serving thread has done what is to be done at once
     int stopping            # atomic
     # Time-outs, ns
     int64_t head_ns
@@ -90,6 +91,7 @@ cdef int collect(Poll* poll, int timeout) noexcept nogil
 cdef int take_events(Poll* poll, void* events, int n) noexcept nogil
 cdef void rest(Poll* poll, Conn* conn, int phase, int64_t patience) noexcept nogil
 cdef int register_conn(Poll* poll, Conn* conn) noexcept nogil
+cdef void rearm(Poll* poll, Conn* conn) noexcept nogil
 cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil
 cdef void listen_on(Poll* poll) noexcept nogil
 cdef void listen_off(Poll* poll) noexcept nogil

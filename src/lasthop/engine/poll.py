@@ -24,7 +24,9 @@ from cython.cimports.lasthop.engine.connection import (
     open_conn,
     open_wheel,
     set_deadline,
+    unplace,
 )
+from cython.cimports.lasthop.engine.forks import has_forked
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_RELEASE,
     __ATOMIC_SEQ_CST,
@@ -44,6 +46,7 @@ from cython.cimports.lasthop.engine.linux import (
     EPOLLIN,
     EPOLLOUT,
     EPOLLRDHUP,
+    SHUT_RDWR,
     SOCK_CLOEXEC,
     SOCK_NONBLOCK,
     __atomic_compare_exchange_n,
@@ -63,6 +66,7 @@ from cython.cimports.lasthop.engine.linux import (
     pthread_mutex_unlock,
     sem_destroy,
     sem_init,
+    shutdown,
     sockaddr,
     sockaddr_in,
     sockaddr_in6,
@@ -105,7 +109,7 @@ def refresh_clock(poll):
     memcpy(poll.date + 6, days + 3 * parts.tm_wday, 3)
     strftime(poll.date + 11, 4, b"%d ", cython.address(parts))
     memcpy(poll.date + 14, months + 3 * parts.tm_mon, 3)
-    strftime(poll.date + 17, 19, b" %Y %H:%M:%S GMT\r", cython.address(parts))
+    strftime(poll.date + 17, 20, b" %Y %H:%M:%S GMT\r", cython.address(parts))
     poll.date[35] = 0x0D
     poll.date[36] = 0x0A
 
@@ -190,14 +194,12 @@ def register_conn(poll, conn):
     if wanted == 2:
         ready.events |= EPOLLOUT
     ready.data.ptr = conn
-    if (
-        epoll_ctl(
-            poll.epoll, EPOLL_CTL_MOD if conn.registered else EPOLL_CTL_ADD, conn.fd, cython.address(ready)
-        )
-        < 0
-    ):
-        return -1
+    before: cython.int = conn.registered
+    # First the note: as soon as the set has it, another thread may take the connection, end it and free it.
     conn.registered = wanted
+    if epoll_ctl(poll.epoll, EPOLL_CTL_MOD if before else EPOLL_CTL_ADD, conn.fd, cython.address(ready)) < 0:
+        conn.registered = before
+        return -1
     return 0
 
 
@@ -205,6 +207,7 @@ def rest(poll, conn, phase, patience):
     """The thread is done with `conn` for now: it waits in `phase`, at most `patience` ns, or is ready again at once."""
     more: cython.bint
     conn.phase = phase
+    poll.now = clock_ns(CLOCK_MONOTONIC_COARSE)  # the application may have taken its time
     set_deadline(cython.address(poll.wheel), conn, poll.now + patience)
     if phase == SENDING:
         more = (conn.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0
@@ -220,14 +223,32 @@ def rest(poll, conn, phase, patience):
     push(poll, conn)
 
 
+def rearm(poll, conn):
+    """Have the set tell of `conn` anew, for what it was registered for. The wheel is locked, so the connection is open."""
+    ready: epoll_event
+    memset(cython.address(ready), 0, cython.sizeof(epoll_event))
+    ready.events = EPOLLIN | EPOLLRDHUP | EPOLLET
+    if conn.registered == 2:
+        ready.events |= EPOLLOUT
+    ready.data.ptr = conn
+    epoll_ctl(poll.epoll, EPOLL_CTL_MOD, conn.fd, cython.address(ready))
+
+
 def close_conn(poll, conn):
     """End `conn`: out of the set, closed, freed. Its Python objects have been let go."""
+    # Under the wheel's lock, so that the attendant never acts on a number that has been given to another connection.
+    pthread_mutex_lock(cython.address(poll.wheel.lock))
     # close() alone would leave it in the set for as long as another process has a copy of the descriptor (an application that forks).
     if conn.registered:
         epoll_ctl(poll.epoll, EPOLL_CTL_DEL, conn.fd, cython.NULL)
+    if has_forked():
+        shutdown(conn.fd, SHUT_RDWR)
     close(conn.fd)
-    free_conn(cython.address(poll.wheel), conn)
+    unplace(cython.address(poll.wheel), conn)
+    poll.wheel.open -= 1
     poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    pthread_mutex_unlock(cython.address(poll.wheel.lock))
+    free_conn(conn)
 
 
 def listen_on(poll):

@@ -106,10 +106,19 @@ def _parse(
 ) -> cython.int:
     """`size` bytes are there, at `base` (the lane's buffer, or the connection's own): serve the request that they begin with, or wait for more."""
     took: cython.Py_ssize_t
+    result: cython.int
     whole: cython.bint = False
-    if conn.phase == BODY and conn.body == cython.NULL and size < conn.wanted:
-        rest(lane.poll, conn, BODY, lane.poll.body_ns)
-        return 0
+    gathered: cython.bint = conn.phase == BODY
+    if conn.phase == BODY:
+        # The head has been read, and is read again when the body is there: only what is new is looked at until then.
+        if conn.body != cython.NULL:
+            result = _scan(lane, conn, base, size)
+            if result < 0:
+                return _refuse(lane, conn, result)
+            whole = result == BODY_END
+        if not whole and size < conn.wanted:
+            rest(lane.poll, conn, BODY, lane.poll.body_ns)
+            return 0
     took = read_head(
         cython.address(lane.head),
         cython.address(conn.progress),
@@ -128,11 +137,26 @@ def _parse(
             conn.deadline = lane.poll.now + lane.poll.head_ns
         rest(lane.poll, conn, HEAD, conn.deadline - lane.poll.now)
         return 0
-    if (lane.head.chunked or lane.head.length > size - took) and not lane.head.expect_continue:
-        if _gather(lane, conn, base, took, size, cython.address(whole)):
-            return 0
-    elif lane.head.length <= size - took:
-        whole = not lane.head.chunked
+    if not lane.head.chunked:
+        whole = lane.head.length <= size - took
+    if not whole and not gathered and not lane.head.expect_continue:
+        if lane.head.chunked or lane.head.length <= _GATHERED:
+            conn.wanted = cython.cast(uint32_t, took + (_GATHERED if lane.head.chunked else lane.head.length))
+            if lane.head.chunked:
+                conn.body = cython.cast(cython.pointer(Body), calloc(1, cython.sizeof(Body)))
+                if conn.body == cython.NULL:
+                    raise MemoryError
+                begin_body(conn.body, cython.address(lane.head))
+                conn.scanned = cython.cast(uint32_t, took)
+                result = _scan(lane, conn, base, size)
+                if result < 0:
+                    return _refuse(lane, conn, result)
+                whole = result == BODY_END
+            if not whole and size < conn.wanted:
+                if base == lane.buf:
+                    _keep(conn, base, size)
+                rest(lane.poll, conn, BODY, lane.poll.body_ns)
+                return 0
     free(conn.body)
     conn.body = cython.NULL
     _serve(lane, conn, base, took, size, whole)
@@ -140,49 +164,27 @@ def _parse(
 
 
 @cython.cfunc
-@cython.exceptval(-1)
-def _gather(
-    lane: Lane,
-    conn: cython.pointer(Conn),
-    base: cython.p_const_uchar,
-    took: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
-    whole: cython.pointer(cython.bint),
+@cython.exceptval(check=False)
+def _scan(
+    lane: Lane, conn: cython.pointer(Conn), base: cython.p_const_uchar, size: cython.Py_ssize_t
 ) -> cython.int:
-    """A body has not come wholly, or is chunked: 1 when more of it shall come before the application is called."""
+    """Look at what came of a chunked body since the last time: BODY_END, BODY_MORE, or a refusal."""
     used: cython.Py_ssize_t = 0
     data: cython.Py_ssize_t = 0
     count: cython.Py_ssize_t = 0
     result: cython.int = BODY_DATA
-    if not lane.head.chunked:
-        if lane.head.length > _GATHERED:
-            return 0
-        conn.wanted = cython.cast(uint32_t, took + lane.head.length)
-    else:
-        if conn.body == cython.NULL:
-            conn.body = cython.cast(cython.pointer(Body), calloc(1, cython.sizeof(Body)))
-            if conn.body == cython.NULL:
-                raise MemoryError
-            begin_body(conn.body, cython.address(lane.head))
-            conn.scanned = cython.cast(uint32_t, took)
-        while result == BODY_DATA:
-            result = read_body(
-                conn.body, base + conn.scanned, size - conn.scanned, cython.address(lane.service.bounds),
-                cython.address(used), cython.address(data), cython.address(count),
-            )  # fmt: skip
-            conn.scanned += cython.cast(uint32_t, used)
-        if result < 0:
-            _refuse(lane, conn, result)
-            return 1
-        if result == BODY_END:
-            whole[0] = True
-            return 0
-        if size - took >= _GATHERED:
-            return 0
-    if base == lane.buf:
-        _keep(conn, base, size)
-    rest(lane.poll, conn, BODY, lane.poll.body_ns)
-    return 1
+    while result == BODY_DATA:
+        result = read_body(
+            conn.body,
+            base + conn.scanned,
+            size - conn.scanned,
+            cython.address(lane.service.bounds),
+            cython.address(used),
+            cython.address(data),
+            cython.address(count),
+        )
+        conn.scanned += cython.cast(uint32_t, used)
+    return result
 
 
 @cython.cfunc

@@ -9,4 +9,5 @@ cdef class Engine:
     cdef bint opened
 
     cdef int _wait(self) except -1
+    cdef int _begin_drain(self) except -1
     cdef void _wake_all(self) noexcept

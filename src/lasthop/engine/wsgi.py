@@ -19,6 +19,7 @@ from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.lasthop.engine.attendant import end_attendant, start_attendant
 from cython.cimports.lasthop.engine.call import no_input
 from cython.cimports.lasthop.engine.connection import FIRST, IDLE, SPOKES, Conn, place
+from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import HOLD_NS
 from cython.cimports.lasthop.engine.lane import Lane, Service
 from cython.cimports.lasthop.engine.linux import (
@@ -44,6 +45,7 @@ from cython.cimports.lasthop.engine.linux import (
 )
 from cython.cimports.lasthop.engine.linux import poll as wait_for
 from cython.cimports.lasthop.engine.poll import (
+    BATCH,
     MOST_LISTENERS,
     Poll,
     accept_some,
@@ -195,8 +197,11 @@ class Engine:
         poll: cython.pointer(Poll) = cython.address(self.service.poll)
         conn: cython.pointer(Conn)
         lane: Lane = Lane(self.service)
+        if not self.opened:
+            raise RuntimeError("the engine is closed")
         if start_attendant(poll) != 0:
             raise RuntimeError("no thread could be started for the attendant")
+        self.service.generation = generation()
         if poll.serving == 0 and not poll.draining:
             listen_on(poll)
         poll.serving += 1
@@ -204,8 +209,11 @@ class Engine:
         if threading.current_thread() is threading.main_thread():
             # A signal that comes just before the wait would else be heard only after it.
             before = signal.set_wakeup_fd(poll.bell_end, warn_on_full_buffer=False)
+        turns: cython.int = 0  # since events were last taken
         try:
             while True:
+                if poll.draining and not poll.drain_begun:
+                    self._begin_drain()
                 conn = pop(poll)
                 if conn == cython.NULL:
                     if poll.nheld:
@@ -216,11 +224,24 @@ class Engine:
                     self._wait()
                     continue
                 if poll.stopping:
-                    break  # close() ends it
+                    if poll.nheld:
+                        release(lane)
+                    break  # close() ends the connections
                 if poll.nheld and clock_ns(CLOCK_MONOTONIC) - poll.held_since > HOLD_NS:
                     release(lane)
                 poll.turns += 1
-                take_turn(lane, conn)
+                try:
+                    take_turn(lane, conn)
+                except Exception:
+                    # No memory, most likely. What raises stands before whatever could have ended the connection.
+                    self.service.log_error("a connection was given up")
+                    lane.exchange = lane.fresh()
+                    end(self.service, conn)
+                turns += 1
+                if turns >= BATCH:
+                    # A peer that pipelines without pause keeps the list from ever being empty.
+                    turns = 0
+                    collect(poll, 0)
         finally:
             if before != -2:
                 signal.set_wakeup_fd(before)
@@ -228,20 +249,32 @@ class Engine:
             self._wake_all()
 
     def drain(self, linger):
-        """Accept no more, answer what is under way and what still comes on open connections, and close those that are idle after `linger` seconds."""
+        """Accept no more, answer what is under way and what still comes on open connections, and close those idle for `linger` seconds."""
+        self.service.poll.linger_ns = cython.cast(int64_t, linger * 1e9)
+        __atomic_store_n(cython.address(self.service.poll.draining), 1, __ATOMIC_SEQ_CST)
+        self._wake_all()
+
+    def stop(self):
+        """Let serve() return as soon as the request in hand has ended."""
+        __atomic_store_n(cython.address(self.service.poll.stopping), 1, __ATOMIC_SEQ_CST)
+        self._wake_all()
+
+    def _begin_drain(self):
+        """Let go of the listeners, and give connections that wait for a request no more than the time to linger. By a serving thread."""
         poll: cython.pointer(Poll) = cython.address(self.service.poll)
         i: cython.int
         conn: cython.pointer(Conn)
         after: cython.pointer(Conn)
-        if not poll.draining and poll.accepting:
+        poll.drain_begun = True
+        if poll.accepting:
             for i in range(poll.nlisteners):
-                while accept_some(poll, i, 64, False):  # those that are in the queue were promised an answer
+                while accept_some(
+                    poll, i, BATCH, False
+                ):  # those that are in the queue were promised an answer
                     pass
-        refresh_clock(poll)
-        until: int64_t = poll.now + cython.cast(int64_t, linger * 1e9)
-        poll.linger_ns = until - poll.now
-        __atomic_store_n(cython.address(poll.draining), 1, __ATOMIC_SEQ_CST)
         listen_off(poll)
+        refresh_clock(poll)
+        until: int64_t = poll.now + poll.linger_ns
         pthread_mutex_lock(cython.address(poll.wheel.lock))
         for i in range(SPOKES):
             conn = poll.wheel.spokes[i]
@@ -253,13 +286,7 @@ class Engine:
                 place(cython.address(poll.wheel), conn)
                 conn = after
         pthread_mutex_unlock(cython.address(poll.wheel.lock))
-        self._wake_all()
-
-    def stop(self):
-        """Let serve() return as soon as the request in hand has ended."""
-        __atomic_store_n(cython.address(self.service.poll.stopping), 1, __ATOMIC_SEQ_CST)
-        listen_off(cython.address(self.service.poll))
-        self._wake_all()
+        return 0
 
     def close(self):
         """Close all connections and free everything; every serve() has returned."""

@@ -41,7 +41,6 @@ from cython.cimports.lasthop.http1.field import (
     TRANSFER_ENCODING,
     TRANSFER_ENCODING_1_0,
     UNDERSCORED,
-    UNKNOWN_TRANSFER_ENCODING,
     VERSION_NOT_SUPPORTED,
     Bounds,
     Field,
@@ -51,14 +50,13 @@ from cython.cimports.lasthop.http1.field import (
     read_field,
     same_word,
 )
-from cython.cimports.libc.stdint import int64_t, uint32_t
+from cython.cimports.lasthop.http1.framing import good_host, hear_connection, judge_coding, read_length
+from cython.cimports.libc.stdint import uint32_t
 from cython.cimports.libc.string import memcmp
 
-# What a byte may be. TARGET: 0 for what no request target has, 2 for `%`, 3 for `?`, 1 for the rest. HOSTS: 1 for what a host may have
-# (RFC 3986, 3.2.2). LOWER is field.py's table, copied so that a look into it is no call.
+# What a byte may be. TARGET: 0 for what no request target has, 2 for `%`, 3 for `?`, 1 for the rest. LOWER is field.py's table, copied so that a look into it is no call.
 LOWER = cython.declare(cython.uchar[256])
 TARGET = cython.declare(cython.uchar[256])
-HOSTS = cython.declare(cython.uchar[256])
 
 
 @cython.cfunc
@@ -67,11 +65,8 @@ def _fill_tables() -> cython.void:
     for byte in range(256):
         LOWER[byte] = lower(cython.cast(cython.uchar, byte))
         TARGET[byte] = 1 if byte > 0x20 and byte != 0x7F and byte != ord("#") else 0
-        HOSTS[byte] = 0
     TARGET[ord("%")] = 2
     TARGET[ord("?")] = 3
-    for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%":
-        HOSTS[byte] = 1
 
 
 _fill_tables()
@@ -197,7 +192,7 @@ def _read_target(
         while i < end and buf[i] != 0x2F and buf[i] != 0x3F:
             i += 1
         head.authority_size = i - head.authority
-        if head.authority_size == 0 or not _good_host(buf + head.authority, head.authority_size):
+        if head.authority_size == 0 or not good_host(buf + head.authority, head.authority_size):
             return BAD_TARGET
         head.path = i
     if head.query:
@@ -221,106 +216,6 @@ def _scheme_size(target: cython.p_const_uchar, size: uint32_t) -> uint32_t:
     if i >= 4 and i + 3 <= size and memcmp(target + i, b"://", 3) == 0:
         return i + 3
     return 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _good_host(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.bint:
-    """Is `text` `uri-host [":" port]`? (RFC 9110, 7.2; an empty one is for a target that has no authority.)"""
-    i: cython.Py_ssize_t = 0
-    if size and text[0] == 0x5B:
-        i = 1
-        while i < size and (HOSTS[text[i]] or text[i] == 0x3A):
-            i += 1
-        if i == size or text[i] != 0x5D or i == 1:
-            return False
-        i += 1
-    else:
-        while i < size and HOSTS[text[i]]:
-            i += 1
-        if i == 0 and size:
-            return False  # a port without a host
-    if i == size:
-        return True
-    if text[i] != 0x3A:
-        return False
-    i += 1
-    while i < size and 0x30 <= text[i] <= 0x39:
-        i += 1
-    return i == size
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _hear_connection(
-    head: cython.pointer(Head),
-    closing: cython.pointer(cython.bint),
-    text: cython.p_const_uchar,
-    size: cython.Py_ssize_t,
-) -> cython.void:
-    """Look for `close` and `keep-alive` in the list of a Connection field (RFC 9112, section 9.3)."""
-    i: cython.Py_ssize_t = 0
-    start: cython.Py_ssize_t
-    end: cython.Py_ssize_t
-    while i < size:
-        while i < size and (text[i] == 0x20 or text[i] == 0x09 or text[i] == 0x2C):
-            i += 1
-        start = i
-        while i < size and text[i] != 0x2C:
-            i += 1
-        end = i
-        while end > start and (text[end - 1] == 0x20 or text[end - 1] == 0x09):
-            end -= 1
-        if same_word(text + start, end - start, b"close"):
-            closing[0] = True
-        elif same_word(text + start, end - start, b"keep-alive"):
-            head.keep_alive = True
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _judge_coding(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.int:
-    """0 when the Transfer-Encoding is `chunked`, or its refusal (RFC 9112, section 6.1)."""
-    if same_word(text, size, b"chunked"):
-        return 0
-    # `gzip, chunked` is well-formed but not understood; anything that does not end in chunked, once, has no end that all would agree on.
-    i: cython.Py_ssize_t = size - 7
-    if i <= 0 or not same_word(text + i, 7, b"chunked"):
-        return BAD_TRANSFER_ENCODING
-    comma: cython.bint = False
-    while i > 0 and (text[i - 1] == 0x20 or text[i - 1] == 0x09 or text[i - 1] == 0x2C):
-        i -= 1
-        if text[i] == 0x2C:
-            comma = True
-    if not comma or i == 0:
-        return BAD_TRANSFER_ENCODING
-    while i >= 7:
-        if same_word(text + i - 7, 7, b"chunked"):
-            return BAD_TRANSFER_ENCODING
-        i -= 1
-    return UNKNOWN_TRANSFER_ENCODING
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _read_length(
-    head: cython.pointer(Head), text: cython.p_const_uchar, size: cython.Py_ssize_t
-) -> cython.bint:
-    """Read a Content-Length of 1 to 18 digits, which always fits 63 bits."""
-    n: int64_t = 0
-    i: cython.Py_ssize_t
-    if size < 1 or size > 18:
-        return False
-    for i in range(size):
-        if text[i] < 0x30 or text[i] > 0x39:
-            return False
-        n = n * 10 + (text[i] - 0x30)
-    head.length = n
-    return True
 
 
 @cython.cfunc
@@ -447,7 +342,12 @@ def read_head(head, progress, buf, size, bounds):
                 codings += 1
                 coding = field
             elif field.known == CONNECTION:
-                _hear_connection(head, cython.address(closing), buf + field.value, field.value_size)
+                hear_connection(
+                    cython.address(head.keep_alive),
+                    cython.address(closing),
+                    buf + field.value,
+                    field.value_size,
+                )
             elif field.known == EXPECT:
                 if head.minor == 1 and same_word(buf + field.value, field.value_size, b"100-continue"):
                     head.expect_continue = True
@@ -471,20 +371,20 @@ def read_head(head, progress, buf, size, bounds):
             return LENGTH_AND_CHUNKED
         if codings > 1:
             return BAD_TRANSFER_ENCODING
-        judged: cython.int = _judge_coding(buf + coding.value, coding.value_size)
+        judged: cython.int = judge_coding(buf + coding.value, coding.value_size)
         if judged:
             return judged
         head.chunked = True
     elif lengths:
         if lengths > 1:
             return REPEATED_CONTENT_LENGTH
-        if not _read_length(head, buf + length.value, length.value_size):
+        if not read_length(cython.address(head.length), buf + length.value, length.value_size):
             return BAD_CONTENT_LENGTH
     if hosts > 1:
         return REPEATED_HOST
     if hosts == 0 and head.minor == 1:
         return MISSING_HOST
-    if hosts and not _good_host(buf + host.value, host.value_size):
+    if hosts and not good_host(buf + host.value, host.value_size):
         return BAD_HOST
     if underscores:
         judged = _pass_over_underscores(head, buf)
