@@ -256,23 +256,28 @@ def listen_on(poll):
     i: cython.int
     ready: epoll_event
     memset(cython.address(ready), 0, cython.sizeof(epoll_event))
-    for i in range(poll.nlisteners):
-        if not poll.listeners[i].listening:
-            ready.events = EPOLLIN | EPOLLEXCLUSIVE
-            ready.data.u64 = cython.cast(uint64_t, i)
-            if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.listeners[i].fd, cython.address(ready)) == 0:
-                poll.listeners[i].listening = True
-    __atomic_store_n(cython.address(poll.accepting), 1, __ATOMIC_RELEASE)
+    pthread_mutex_lock(cython.address(poll.accept_lock))
+    if not __atomic_load_n(cython.address(poll.draining), __ATOMIC_SEQ_CST):
+        for i in range(poll.nlisteners):
+            if not poll.listeners[i].listening:
+                ready.events = EPOLLIN | EPOLLEXCLUSIVE
+                ready.data.u64 = cython.cast(uint64_t, i)
+                if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.listeners[i].fd, cython.address(ready)) == 0:
+                    poll.listeners[i].listening = True
+        __atomic_store_n(cython.address(poll.accepting), 1, __ATOMIC_RELEASE)
+    pthread_mutex_unlock(cython.address(poll.accept_lock))
 
 
 def listen_off(poll):
     """Leave the accepting to others, or to later."""
     i: cython.int
+    pthread_mutex_lock(cython.address(poll.accept_lock))
     __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
     for i in range(poll.nlisteners):
         if poll.listeners[i].listening:
             epoll_ctl(poll.epoll, EPOLL_CTL_DEL, poll.listeners[i].fd, cython.NULL)
             poll.listeners[i].listening = False
+    pthread_mutex_unlock(cython.address(poll.accept_lock))
 
 
 @cython.cfunc

@@ -250,8 +250,20 @@ class Engine:
 
     def drain(self, linger):
         """Accept no more, answer what is under way and what still comes on open connections, and close those idle for `linger` seconds."""
-        self.service.poll.linger_ns = cython.cast(int64_t, linger * 1e9)
-        __atomic_store_n(cython.address(self.service.poll.draining), 1, __ATOMIC_SEQ_CST)
+        poll: cython.pointer(Poll) = cython.address(self.service.poll)
+        i: cython.int
+        if not poll.draining and poll.accepting:
+            for i in range(poll.nlisteners):
+                while accept_some(
+                    poll, i, BATCH, True
+                ):  # those that are in the queue were promised an answer
+                    pass
+        # When drain() returns, the engine has nothing to do with the listeners any more: whoever called may close them.
+        listen_off(poll)
+        poll.linger_ns = cython.cast(int64_t, linger * 1e9)
+        poll.drain_begun = False
+        __atomic_store_n(cython.address(poll.draining), 1, __ATOMIC_SEQ_CST)
+        listen_off(poll)  # a thread may have put them back meanwhile; from now on none does
         self._wake_all()
 
     def stop(self):
@@ -260,19 +272,12 @@ class Engine:
         self._wake_all()
 
     def _begin_drain(self):
-        """Let go of the listeners, and give connections that wait for a request no more than the time to linger. By a serving thread."""
+        """Give connections that wait for a request no more than the time to linger. By a serving thread."""
         poll: cython.pointer(Poll) = cython.address(self.service.poll)
         i: cython.int
         conn: cython.pointer(Conn)
         after: cython.pointer(Conn)
         poll.drain_begun = True
-        if poll.accepting:
-            for i in range(poll.nlisteners):
-                while accept_some(
-                    poll, i, BATCH, False
-                ):  # those that are in the queue were promised an answer
-                    pass
-        listen_off(poll)
         refresh_clock(poll)
         until: int64_t = poll.now + poll.linger_ns
         pthread_mutex_lock(cython.address(poll.wheel.lock))
