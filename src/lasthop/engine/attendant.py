@@ -5,7 +5,7 @@ It sees what no Python thread can see while the application has them all: that t
 take over; that connections wait in the listener's queue (a full one refuses at once over `unix:`); that a peer was too slow; that finished
 replies are held back for too long; that no thread has turned for long (the supervisor reads that from the slot).
 
-While there is work it looks around every millisecond; in the quiet it dozes, and the first thread that leaves its wait rings it awake.
+While there is work it looks around every two milliseconds; in the quiet it dozes, and the first thread that leaves its wait rings it awake.
 
 **When a parked thread is woken** (`_watch`): nobody waits for events, and either the process used less than half the CPU time of the tick, so
 those running are blocked, or nothing has ended for 5 ms, so one of them computes long. What looks simpler failed when measured: waking when a
@@ -167,7 +167,7 @@ def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: c
     bell: pollfd
     patience: timespec
     patience.tv_sec = 0
-    patience.tv_nsec = 100000 if hurry else 1000000
+    patience.tv_nsec = 100000 if hurry else 2000000
     if doze:
         __atomic_store_n(cython.address(poll.dozing), 1, __ATOMIC_SEQ_CST)
         if __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):

@@ -11,6 +11,8 @@ import sys
 import traceback
 
 import cython
+from cython.cimports.cpython.bytes import PyBytes_GET_SIZE
+from cython.cimports.cpython.list import PyList_GET_SIZE
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import AHEAD, BLOCKED, GONE, SENT, Exchange
 from cython.cimports.lasthop.engine.forks import generation
@@ -125,7 +127,15 @@ def _answer(service: Service, exchange: Exchange, result: object) -> cython.int:
     total: int64_t = 0
     piece: bytes
     kind = type(result)
-    if kind is list or kind is tuple:
+    if kind is list and PyList_GET_SIZE(result) == 1:
+        body = cython.cast(list, result)[0]
+        if type(body) is not bytes:
+            raise TypeError(f"the application's iterable must give bytes, not {type(body).__name__}")
+        piece = body
+        if not exchange.head_out:
+            exchange.end_head(PyBytes_GET_SIZE(piece))
+        exchange.give(piece)
+    elif kind is list or kind is tuple:
         for body in result:
             if type(body) is not bytes:
                 raise TypeError(f"the application's iterable must give bytes, not {type(body).__name__}")
@@ -159,7 +169,7 @@ def _answer(service: Service, exchange: Exchange, result: object) -> cython.int:
     if exchange.overrun:
         _complain(
             service,
-            f"the application gave more than its Content-Length of {exchange.reply.length} bytes; the rest was dropped",
+            f"the application gave more than its Content-Length of {exchange.promised} bytes; the rest was dropped",
         )
     elif exchange.framing == BY_LENGTH and exchange.left > 0 and not exchange.silent:
         exchange.keep_alive = False  # only the end of the connection can tell the peer

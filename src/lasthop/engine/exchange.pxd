@@ -33,6 +33,7 @@ cdef class Exchange:
     cdef object closing         # whose close() is due when the file is sent, or None
     cdef Reply reply
     cdef Framing framing
+    cdef int64_t promised       # BY_LENGTH: the length of the body, as the head says it
     cdef int64_t left           # BY_LENGTH: bytes that the application still owes
     cdef int64_t body_bytes     # of the reply's body so far
     cdef int minor

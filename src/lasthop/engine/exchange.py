@@ -182,6 +182,7 @@ class Exchange:
         else:
             self.framing = BY_CLOSE
         self.left = length
+        self.promised = length
         self.silent = self.is_head or self.framing == BODILESS
         if self.keep_alive:
             self.keep_alive = (

@@ -47,7 +47,9 @@ def reserve(out, more):
     """Make room for `more` bytes. Doubles, so that a reply of any size is copied a constant number of times."""
     if out.size + more <= out.room:
         return 0
-    room: cython.Py_ssize_t = out.room if out.room else 1024
+    room: cython.Py_ssize_t = (
+        out.room if out.room else 960
+    )  # with malloc's own, within what it keeps at hand for a thread
     while room < out.size + more:
         room *= 2
     data: cython.p_void = PyMem_RawRealloc(out.data, cython.cast(cython.size_t, room))
