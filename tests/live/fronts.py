@@ -75,9 +75,10 @@ ErrorLog {place}/error.log
 {modules}
 Listen 127.0.0.1:{port}
 StartServers 1
+ThreadLimit 64
 ServerLimit 1
-ThreadsPerChild 25
-MaxRequestWorkers 25
+ThreadsPerChild 64
+MaxRequestWorkers 64
 ProxyPreserveHost On
 ProxyTimeout 20
 {unsafe}

@@ -5,6 +5,7 @@ The counters are read where the supervisor reads them, in the memory file that i
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import re
 import struct
@@ -31,9 +32,9 @@ def workers(supervisor: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{supervisor}/task").iterdir():
         for pid in (task / "children").read_text().split():
-            stat = Path(f"/proc/{pid}/stat")
-            if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(int(pid))
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it went while we looked
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}:
+                    found.append(int(pid))
     return found
 
 

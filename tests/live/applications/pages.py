@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from lasthop.demo import Environ, StartResponse
@@ -34,7 +34,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
             seen = {key: value for key, value in environ.items() if isinstance(value, str)}
             return text(start_response, "200 OK", json.dumps(seen).encode())
         case "large":
-            return large(int(query["mib"]), query.get("how", "list"), start_response)
+            return large(int(query["mib"]), query.get("how", "list"), environ, start_response)
         case "slow":
             time.sleep(int(query["ms"]) / 1000)
             return text(start_response, "200 OK", b"slept")
@@ -69,11 +69,17 @@ def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return text(start_response, "200 OK", f"{length} {digest.hexdigest()} {os.getpid()}".encode())
 
 
-def large(mib: int, how: str, start_response: StartResponse) -> Iterable[bytes]:
-    """So many MiB: as a list of one object many times over, from a generator whose end is unknown, or as a file."""
+def large(mib: int, how: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """So many MiB: as a list of one object many times over, from a generator whose end is unknown, or as a file of zeros."""
     if how == "stream":
         start_response("200 OK", [])
         return Stream(mib)
+    if how == "file":
+        zeros = tempfile.TemporaryFile()  # noqa: SIM115 - the wrapper closes it
+        zeros.truncate(mib * MIB)
+        start_response("200 OK", [])
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](zeros, 65536)
+        return wrapped
     start_response("200 OK", [("Content-Length", str(mib * MIB))])
     return [BLOCK] * mib
 
@@ -90,11 +96,3 @@ class Stream:
     def close(self) -> None:
         with lock:
             closed["streams"] += 1
-
-
-def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The file that LIVE_FILE names, by wsgi.file_wrapper."""
-    path = Path(os.environ["LIVE_FILE"])
-    start_response("200 OK", [("Content-Length", str(path.stat().st_size))])
-    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](path.open("rb"), 65536)
-    return wrapped
