@@ -26,7 +26,7 @@ from cython.cimports.lasthop.engine.connection import (
     Conn,
     place,
 )
-from cython.cimports.lasthop.engine.hold import HOLD_NS, send_all_held
+from cython.cimports.lasthop.engine.hold import FOR_LONG, HOLD_NS, IN_GROUPS, NOT_HELD, send_all_held
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_SEQ_CST,
     CLOCK_MONOTONIC_COARSE,
@@ -74,6 +74,8 @@ from cython.cimports.libc.string import strlen
 from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
 
 _MS = cython.declare(int64_t, 1000000)
+_LONG_NS = cython.declare(int64_t, 30000)
+"""An application that takes longer than this for a request has its replies held back until nothing is ready."""
 
 
 def start_attendant(poll):
@@ -134,13 +136,14 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         if not waiting and poll.serving and now > before:
             if _watch(poll, now - before, used - cpu, now - turned):
                 hurry = now + 5 * _MS
-            # Holding replies back pays where the application takes long enough for a wake-up of the peer to matter, and only computes.
-            __atomic_store_n(
-                cython.address(poll.holding),
-                (used - cpu) * 5 > (now - before) * 4
-                and (now - before) > cython.cast(int64_t, poll.turns - turns) * 30000,
-                __ATOMIC_SEQ_CST,
-            )
+            if (used - cpu) * 5 < (now - before) * 4:
+                poll.holding = NOT_HELD
+            else:
+                poll.holding = (
+                    FOR_LONG
+                    if now - before > cython.cast(int64_t, poll.turns - turns) * _LONG_NS
+                    else IN_GROUPS
+                )
             if now - turned > 5 * _MS:
                 _rescue(poll)
         if poll.nheld and now - poll.held_since > HOLD_NS:

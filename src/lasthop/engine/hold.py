@@ -2,8 +2,9 @@
 """Finished replies that are held back for a moment, to be sent with others of their batch.
 
 A send that wakes a sleeping peer costs more than the rest of it (10 to 14 us on a virtual machine); replies that are sent together wake it once.
-Whether it pays is for the attendant to see; a thread sends what it holds when nothing more is ready, or after HOLD_NS; and because the application may
-keep every thread, the attendant sends what has waited that long too. The lock guards the list and how much of each reply is sent.
+Whether it pays is for the attendant to see (`Poll.holding`). Where the application takes long, replies are held until nothing more is ready, but no
+longer than HOLD_NS. Where it is quick, holding a whole batch would only keep the peer idle: replies leave in groups. The application may keep
+every thread, so the attendant, too, sends what has waited too long. The lock guards the list and how much of each reply is sent.
 """
 
 import cython
@@ -61,6 +62,13 @@ def hold(poll, exchange):
     pthread_mutex_unlock(cython.address(poll.held_lock))
     poll.count[HELD_REPLIES] += 1
     return True
+
+
+def is_time(poll):
+    """Replies are held: is it time to send them, though more is ready?"""
+    if poll.holding == FOR_LONG:
+        return clock_ns(CLOCK_MONOTONIC) - poll.held_since > HOLD_NS
+    return poll.holding == NOT_HELD or poll.nheld >= GROUP
 
 
 def take_held(poll):

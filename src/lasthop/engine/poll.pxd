@@ -71,7 +71,7 @@ cdef struct Poll:
     Conn* held_last
     int nheld
     int64_t held_since      # CLOCK_MONOTONIC, ns, of the oldest
-    int holding             # atomic: the attendant saw that it pays
+    int holding             # whether holding pays, as the attendant saw it last (hold.pxd)
     # The attendant
     pthread_t attendant
     bint attended           # it runs

@@ -20,7 +20,7 @@ from cython.cimports.lasthop.engine.attendant import end_attendant, start_attend
 from cython.cimports.lasthop.engine.call import no_input
 from cython.cimports.lasthop.engine.connection import FIRST, IDLE, SPOKES, Conn, place
 from cython.cimports.lasthop.engine.forks import generation
-from cython.cimports.lasthop.engine.hold import HOLD_NS
+from cython.cimports.lasthop.engine.hold import is_time
 from cython.cimports.lasthop.engine.lane import Lane, Service
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_SEQ_CST,
@@ -49,7 +49,6 @@ from cython.cimports.lasthop.engine.poll import (
     MOST_LISTENERS,
     Poll,
     accept_some,
-    clock_ns,
     close_poll,
     collect,
     listen_off,
@@ -63,7 +62,6 @@ from cython.cimports.lasthop.engine.turn import end, release, take_turn
 from cython.cimports.libc.errno import EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memset
-from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 from lasthop.engine.filewrapper import FileWrapper
 from lasthop.engine.slot import SLOT_FIELDS, SLOT_SIZE
@@ -227,7 +225,7 @@ class Engine:
                     if poll.nheld:
                         release(lane)
                     break  # close() ends the connections
-                if poll.nheld and clock_ns(CLOCK_MONOTONIC) - poll.held_since > HOLD_NS:
+                if poll.nheld and is_time(poll):
                     release(lane)
                 poll.turns += 1
                 try:
