@@ -24,6 +24,7 @@ cdef class Intake:
     cdef bint gathered          # all of the body is in `source`
     cdef bint expecting         # the peer waits for `100 Continue`
     cdef bint over              # the application has had its say: whoever still reads has come too late
+    cdef bint receiving         # a thread that let go of the GIL waits for more
     cdef bint answered          # the head of the reply is made: it is too late for an interim one
     cdef int failure            # the status that a body which cannot be read deserves: 400, 408, 413; or PEER_GONE; 0 while all is well
 

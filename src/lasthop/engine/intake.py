@@ -48,6 +48,7 @@ class Intake:
         self.answered = False
         self.failure = 0
         self.over = False
+        self.receiving = False
         self.gathered = gathered
         self.ended = not head.chunked and head.length <= 0
         if not self.ended:
@@ -106,8 +107,10 @@ class Intake:
             waiting.fd = self.conn.fd
             waiting.events = POLLIN
             waiting.revents = 0
+            self.receiving = True
             with cython.nogil:
                 wait_for(cython.address(waiting), 1, 500)
+            self.receiving = False
             if self.over:
                 raise ConnectionResetError(_TOO_LATE)
 
@@ -118,6 +121,8 @@ class Intake:
         count: cython.Py_ssize_t = 0
         room: cython.Py_ssize_t
         result: cython.int
+        if self.receiving:
+            raise RuntimeError("wsgi.input was read while another thread was reading it")
         if self.failure:
             raise ConnectionResetError("the rest of the request's body cannot be read")
         while not self.ended:
@@ -179,6 +184,8 @@ class Intake:
         block: bytes
         got: cython.Py_ssize_t = 0
         n: cython.Py_ssize_t
+        if self.over:
+            raise ConnectionResetError(_TOO_LATE)
         if size > 1 << 20:
             size = 1 << 20
         if not self.ended and self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
@@ -197,6 +204,8 @@ class Intake:
         """What is there of the content, up to `size` bytes and at least one; b"" at its end."""
         block: bytes
         n: cython.Py_ssize_t
+        if self.over:
+            raise ConnectionResetError(_TOO_LATE)
         if self.ended:
             return b""
         if self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:

@@ -90,6 +90,7 @@ cdef Conn* pop(Poll* poll) noexcept nogil
 cdef int collect(Poll* poll, int timeout) noexcept nogil
 cdef int take_events(Poll* poll, void* events, int n) noexcept nogil
 cdef void rest(Poll* poll, Conn* conn, int phase, int64_t patience) noexcept nogil
+cdef void rest_until(Poll* poll, Conn* conn, int phase, int64_t deadline) noexcept nogil
 cdef int register_conn(Poll* poll, Conn* conn) noexcept nogil
 cdef void rearm(Poll* poll, Conn* conn) noexcept nogil
 cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil

@@ -204,11 +204,16 @@ def register_conn(poll, conn):
 
 
 def rest(poll, conn, phase, patience):
-    """The thread is done with `conn` for now: it waits in `phase`, at most `patience` ns, or is ready again at once."""
+    """The thread is done with `conn` for now: it waits in `phase`, at most `patience` ns from now on, or is ready again at once."""
+    poll.now = clock_ns(CLOCK_MONOTONIC_COARSE)  # the application may have taken its time
+    rest_until(poll, conn, phase, poll.now + patience)
+
+
+def rest_until(poll, conn, phase, deadline):
+    """As `rest`, until `deadline`. The last that is done in a turn: afterwards another thread may have `conn`, or have freed it."""
     more: cython.bint
     conn.phase = phase
-    poll.now = clock_ns(CLOCK_MONOTONIC_COARSE)  # the application may have taken its time
-    set_deadline(cython.address(poll.wheel), conn, poll.now + patience)
+    set_deadline(cython.address(poll.wheel), conn, deadline)
     if phase == SENDING:
         more = (conn.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0
     else:
@@ -224,12 +229,10 @@ def rest(poll, conn, phase, patience):
 
 
 def rearm(poll, conn):
-    """Have the set tell of `conn` anew, for what it was registered for. The wheel is locked, so the connection is open."""
+    """Have the set tell of `conn` anew, of everything. The wheel is locked, so the connection is open."""
     ready: epoll_event
     memset(cython.address(ready), 0, cython.sizeof(epoll_event))
-    ready.events = EPOLLIN | EPOLLRDHUP | EPOLLET
-    if conn.registered == 2:
-        ready.events |= EPOLLOUT
+    ready.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
     ready.data.ptr = conn
     epoll_ctl(poll.epoll, EPOLL_CTL_MOD, conn.fd, cython.address(ready))
 

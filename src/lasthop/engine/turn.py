@@ -28,7 +28,7 @@ from cython.cimports.lasthop.engine.hold import send_held, take_held
 from cython.cimports.lasthop.engine.intake import PEER_GONE
 from cython.cimports.lasthop.engine.lane import BUFFER, Lane, Service
 from cython.cimports.lasthop.engine.linux import EPOLLIN, MSG_NOSIGNAL, SHUT_WR, recv, send, shutdown
-from cython.cimports.lasthop.engine.poll import REFUSED, Poll, close_conn, push, rest
+from cython.cimports.lasthop.engine.poll import REFUSED, Poll, close_conn, push, rest, rest_until
 from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, Body, begin_body, read_body
 from cython.cimports.lasthop.http1.head import read_head
 from cython.cimports.lasthop.http1.reply import Out, free_out, put_refusal
@@ -82,7 +82,7 @@ def _read(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
             end(lane.service, conn)  # the peer is gone; half a request is no request
         else:
             # nothing came: as it was, with the time it still has
-            rest(lane.poll, conn, conn.phase, conn.deadline - lane.poll.now)
+            rest_until(lane.poll, conn, conn.phase, conn.deadline)
         return 0
     conn.drained = n < BUFFER
     if conn.pending_end == conn.pending_at:
@@ -135,7 +135,7 @@ def _parse(
         if conn.phase != HEAD:
             conn.phase = HEAD
             conn.deadline = lane.poll.now + lane.poll.head_ns
-        rest(lane.poll, conn, HEAD, conn.deadline - lane.poll.now)
+        rest_until(lane.poll, conn, HEAD, conn.deadline)
         return 0
     if not lane.head.chunked:
         whole = lane.head.length <= size - took
@@ -235,7 +235,7 @@ def _resume(lane: Lane, conn: cython.pointer(Conn), events: uint32_t) -> cython.
     if sent == BLOCKED:
         if exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at) < before:
             conn.deadline = lane.poll.now + lane.poll.reply_ns
-        rest(lane.poll, conn, SENDING, conn.deadline - lane.poll.now)
+        rest_until(lane.poll, conn, SENDING, conn.deadline)
     elif sent == GONE:
         end(lane.service, conn)
     else:
@@ -313,7 +313,7 @@ def _drain_body(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
             end(lane.service, conn)
         else:
             conn.drained = errno == EAGAIN
-            rest(lane.poll, conn, DRAIN, conn.deadline - lane.poll.now)
+            rest_until(lane.poll, conn, DRAIN, conn.deadline)
         return 0
     conn.drained = n < BUFFER
     while result == BODY_DATA and conn.body.state != DONE:
@@ -340,12 +340,14 @@ def _drain_body(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
 def _linger(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
     """Read what the peer still sends after our end, until its own."""
     n: cython.Py_ssize_t = recv(conn.fd, lane.buf, BUFFER, 0)
-    if n > 0 or (n < 0 and errno == EINTR):
+    if conn.deadline <= lane.poll.now:
+        end(lane.service, conn)
+    elif n > 0 or (n < 0 and errno == EINTR):
         conn.drained = False
-        rest(lane.poll, conn, LINGER, conn.deadline - lane.poll.now)
+        rest_until(lane.poll, conn, LINGER, conn.deadline)
     elif n < 0 and errno == EAGAIN and not conn.half_closed:
         conn.drained = True
-        rest(lane.poll, conn, LINGER, conn.deadline - lane.poll.now)
+        rest_until(lane.poll, conn, LINGER, conn.deadline)
     else:
         end(lane.service, conn)
     return 0
