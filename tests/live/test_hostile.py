@@ -428,3 +428,23 @@ def test_a_thousand_requests_in_one_write_by_a_peer_that_does_not_read(serve: Se
         until(lambda: at_rest(server.pid), "the worker has given up who does not read")
         for client in clients:
             client.close()
+
+
+def test_the_rest_of_a_pipeline_may_come_while_its_beginning_is_served(serve: Serve, threads: str) -> None:
+    """Its event comes while the connection is busy with what was there before, and must not be forgotten over that."""
+    server = serve(APPLICATION, "--threads", threads, "--head-timeout", "60")
+    with unharmed(server):
+        for address in (server.unix, server.tcp):
+            for whole_before in (0, 1, 5):
+                with connect(address, seconds=5) as client:
+                    hello = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
+                    client.sendall(hello)  # so that the connection has waited in the set once
+                    assert client.recv(65536).endswith(b"hello")
+                    client.sendall(
+                        b"GET /slow?ms=200 HTTP/1.1\r\nHost: a\r\n\r\n" + hello * whole_before + hello[:9]
+                    )
+                    until(lambda: counters(server.pid)["busy"] == 1, "the slow one is begun")
+                    client.sendall(hello[9:])
+                    said = b""
+                    while said.count(b"hello") < whole_before + 1:
+                        said += client.recv(65536)
