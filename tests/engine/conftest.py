@@ -45,10 +45,8 @@ def run(short_directory: Path) -> Iterator[Run]:
         return running
 
     yield start
-    for running in started:
-        running.finish()
-    del running
-    started.clear()
+    while started:
+        started.pop(0).finish()
     gc.collect()
     assert before == open_descriptors()
 

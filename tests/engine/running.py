@@ -202,9 +202,9 @@ class Running:
             "tcp": ("127.0.0.1", self.port),
             "tcp6": ("::1", self.port6),
         }
-        connecting.connect(addresses[link])
         peer = Peer(connecting)
         self.peers.append(peer)
+        connecting.connect(addresses[link])
         return peer
 
     def send(self, data: bytes, link: Link = "unix") -> Peer:
