@@ -188,13 +188,13 @@ def _complain(service: Service, text: str) -> object:
 
 def close_result(service, result):
     """Call the result's close(), if it has one: it is owed that whatever became of the reply."""
-    close = getattr(result, "close", None)
-    if close is not None:
-        try:
+    try:
+        close = getattr(result, "close", None)
+        if close is not None:
             close()
-        except BaseException:
-            service.poll.count[ERRORS] += 1
-            service.log_error("the close() of the application's iterable failed")
+    except BaseException:
+        service.poll.count[ERRORS] += 1
+        service.log_error("the close() of the application's iterable failed")
 
 
 @cython.cfunc
@@ -203,7 +203,10 @@ def _fail(service: Service, exchange: Exchange) -> cython.int:
     """The application raised: give a 500 if that can still be told, else GONE. The peer learns no more than that."""
     status: cython.int = 500
     if exchange.intake.failure == PEER_GONE:
-        return GONE  # the peer went while its body was read or its reply written: nobody is left to be told
+        # The peer went while its body was read or its reply written: nobody is left to be told. 499 is nginx's word for it in the log.
+        if not exchange.head_out:
+            exchange.reply.status = 499
+        return GONE
     if exchange.intake.failure:
         status = exchange.intake.failure  # the body was at fault, not the application
         service.poll.count[REFUSED] += 1

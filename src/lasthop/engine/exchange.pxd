@@ -43,7 +43,7 @@ cdef class Exchange:
     cdef bint head_out          # the head is made and cannot change
     cdef bint silent            # the reply has no body to send
     cdef bint over              # the application has had its say
-    cdef bint sending           # a thread that let go of the GIL is sending
+    cdef unsigned long thread   # that serves the request: only it may send
     cdef bint overrun           # the application gave more than its Content-Length
     cdef Intake intake          # the request's body
     # Bound methods, made once
@@ -56,11 +56,12 @@ cdef class Exchange:
     cdef int give_file(self, object wrapper) except -1
     cdef int give_end(self) except -1
     cdef int flush(self) except -2
+    cdef int _blocked(self) except -2
     cdef int _queue(self, bytes piece) except -1
     cdef int _advance(self, Py_ssize_t n) except -1
     cdef int _flush_file(self) except -2
     cdef int flush_within(self, int64_t most) except -2
-    cdef int finish(self) except -1
+    cdef void finish(self) noexcept
     cdef void forget(self) noexcept
     cdef void retire(self) noexcept
     cdef void retire_methods(self) noexcept

@@ -15,6 +15,7 @@ import stat
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cython.cimports.cpython.pythread import PyThread_get_thread_ident
 from cython.cimports.lasthop.engine.intake import PEER_GONE, Intake
 from cython.cimports.lasthop.engine.linux import (
     MSG_NOSIGNAL,
@@ -42,7 +43,7 @@ from cython.cimports.lasthop.http1.reply import (
 )
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
 from cython.cimports.libc.stdint import int64_t
-from cython.cimports.libc.string import memset
+from cython.cimports.libc.string import memmove, memset
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 from cython.cimports.posix.types import off_t
 
@@ -78,6 +79,7 @@ class Exchange:
         self.out.size = 0
         self.out_at = 0
         self.body_bytes = 0
+        self.reply.status = 0
         self.minor = head.minor
         self.is_head = is_head
         self.keep_alive = head.keep_alive
@@ -86,15 +88,12 @@ class Exchange:
         self.silent = False
         self.overrun = False
         self.over = False
+        self.thread = PyThread_get_thread_ident()
 
     def finish(self):
-        """The application has had its say: what it calls from now on comes too late. Waits for a thread of it that is still sending."""
+        """The application has had its say: what it calls from now on comes too late."""
         self.over = True
         self.intake.over = True
-        while self.sending:
-            with cython.nogil:
-                wait_for(cython.NULL, 0, 1)
-        return 0
 
     def forget(self):
         """The exchange is over, its object may serve again."""
@@ -148,8 +147,8 @@ class Exchange:
             raise AssertionError("write was called before start_response")
         if type(data) is not bytes:
             raise TypeError(f"write takes bytes, not {type(data).__name__}")
-        if self.sending:
-            raise RuntimeError("write was called while another thread was in it")
+        if PyThread_get_thread_ident() != self.thread:
+            raise RuntimeError("write was called by another thread than the one that serves the request")
         if self.intake.failure == PEER_GONE:
             raise BrokenPipeError("the peer has closed the connection")
         if len(data):
@@ -304,7 +303,7 @@ class Exchange:
                 if n < 0:
                     if errno == EINTR:
                         continue
-                    return BLOCKED if errno == EAGAIN else GONE
+                    return self._blocked() if errno == EAGAIN else GONE
                 self.out_at += n
         else:
             memset(cython.address(message), 0, cython.sizeof(msghdr))
@@ -325,16 +324,14 @@ class Exchange:
                 message.msg_iov = pieces
                 message.msg_iovlen = cython.cast(cython.size_t, count)
                 if self.unsent >= _UNLOCKED and self.poll.threads > 1:
-                    self.sending = True
                     with cython.nogil:
                         n = sendmsg(fd, cython.address(message), MSG_NOSIGNAL)
-                    self.sending = False
                 else:
                     n = sendmsg(fd, cython.address(message), MSG_NOSIGNAL)
                 if n < 0:
                     if errno == EINTR:
                         continue
-                    return BLOCKED if errno == EAGAIN else GONE
+                    return self._blocked() if errno == EAGAIN else GONE
                 self._advance(n)
         if self.out.size:
             self.out.size = 0
@@ -343,6 +340,21 @@ class Exchange:
             self.parts.clear()
             self.part = 0
         return SENT if self.file is None else self._flush_file()
+
+    def _blocked(self):
+        """The peer takes no more now: let go of what it took, so that a long stream does not grow what waits."""
+        if self.out_at > COPIED:
+            memmove(
+                self.out.data,
+                self.out.data + self.out_at,
+                cython.cast(cython.size_t, self.out.size - self.out_at),
+            )
+            self.out.size -= self.out_at
+            self.out_at = 0
+        if self.part > _PIECES:
+            del self.parts[: self.part]
+            self.part = 0
+        return BLOCKED
 
     def _advance(self, n):
         """`n` bytes of `out` and the parts are sent."""
@@ -392,20 +404,22 @@ class Exchange:
         result: cython.int = self.flush()
         waiting: pollfd
         until: int64_t = 0
+        left: int64_t = 0
         before: int64_t = -1
-        while result == BLOCKED and self.unsent + (self.out.size - self.out_at) + self.file_left > most:
-            if self.unsent + self.file_left + self.out_at != before:
-                before = self.unsent + self.file_left + self.out_at
+        while result == BLOCKED:
+            left = self.unsent + (self.out.size - self.out_at) + self.file_left
+            if left <= most:
+                break
+            if left != before:
+                before = left
                 until = clock_ns(CLOCK_MONOTONIC) + self.poll.reply_ns
             elif clock_ns(CLOCK_MONOTONIC) > until:
                 return GONE
             waiting.fd = self.conn.fd
             waiting.events = POLLOUT
             waiting.revents = 0
-            self.sending = True
             with cython.nogil:
                 wait_for(cython.address(waiting), 1, 500)
-            self.sending = False
             if self.poll.stopping:
                 return GONE
             result = self.flush()

@@ -60,17 +60,19 @@ def take_turn(lane, conn):
         return _drain_body(lane, conn)
     if conn.phase == LINGER:
         return _linger(lane, conn)
-    return _read(lane, conn)
+    return _read(lane, conn, events)
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _read(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
+def _read(lane: Lane, conn: cython.pointer(Conn), events: uint32_t) -> cython.int:
     """Read what the peer sent, and serve a request when it is there."""
     n: cython.Py_ssize_t
     if conn.unparsed:
         # the next request of a pipeline, or its beginning, came with the last one
         conn.unparsed = False
+        if events & EPOLLIN:
+            conn.drained = False  # the event that came meanwhile is taken, what it told of is not
         return _parse(lane, conn, conn.pending + conn.pending_at, conn.pending_end - conn.pending_at)
     while True:
         n = recv(conn.fd, lane.buf, BUFFER, 0)
