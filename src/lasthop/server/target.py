@@ -17,6 +17,9 @@ from lasthop.errors import ApplicationFailed, TargetError
 
 Application = Callable[..., Any]
 
+CO_COROUTINE = 0x80
+"""The flag of a code object whose call makes a coroutine (documented in the module inspect)."""
+
 
 class Call(NamedTuple):
     """The arguments of a factory."""
@@ -56,12 +59,24 @@ class Target(NamedTuple):
             raise TargetError(
                 self.text, f"{at} is {_a(found)}, and an application is called", self._instead(found)
             )
+        if _is_coroutine(found) or _is_coroutine(getattr(found, "__call__", None)):
+            raise TargetError(
+                self.text,
+                f"{at} is an ASGI application (calling it makes a coroutine), and WSGI applications are served here",
+                "the framework's WSGI application, or a bridge such as a2wsgi.ASGIMiddleware(app)",
+            )
         return found  # type: ignore[no-any-return]
 
     def _instead(self, found: object) -> str:
         if isinstance(found, ModuleType):
             return f"{self.text}.application"
         return f"what is called with (environ, start_response) in {self.module}"
+
+
+def _is_coroutine(found: object) -> bool:
+    """Is this an ``async def``? By its code's flag: the module inspect is slow to import."""
+    code = getattr(getattr(found, "__func__", found), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & CO_COROUTINE)
 
 
 def parse(text: str) -> Target:
