@@ -106,3 +106,15 @@ def test_after_closing_a_signal_means_what_it_meant() -> None:
 
 def test_faults_are_never_held() -> None:
     assert not EVERY & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+
+
+def test_a_signal_of_the_applications_own_is_not_heard() -> None:
+    signals = Signals([signal.SIGUSR1])
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        signal.raise_signal(signal.SIGALRM)
+        signal.raise_signal(signal.SIGUSR1)
+        assert [signal.SIGUSR1] == signals.take()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signals.close()

@@ -150,5 +150,5 @@ def test_a_module_is_no_application(module: Path) -> None:
 )
 def test_an_asgi_application_is_refused_before_it_serves(module: Path, code: str) -> None:
     module.write_text(code)
-    with pytest.raises(TargetError, match="shop:app' names no application: shop.app is an ASGI application"):
+    with pytest.raises(TargetError, match=r"shop\.app is an ASGI application"):
         parse("shop:app").load()

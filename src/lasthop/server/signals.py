@@ -33,11 +33,15 @@ class Signals:
         return self._read
 
     def take(self) -> list[signal.Signals]:
-        """What came since the last time, in the order in which it came."""
+        """What came since the last time, in the order in which it came.
+
+        The pipe gets the number of every signal that has a Python handler, the application's own among them: those are not ours.
+        """
         try:
-            return [signal.Signals(number) for number in os.read(self._read, 4096)]
+            numbers = os.read(self._read, 4096)
         except BlockingIOError:
             return []
+        return [signal.Signals(number) for number in numbers if number in self._wanted]
 
     def close(self, restore: bool = True) -> None:
         """Stop listening; the signals mean what they meant to begin with."""

@@ -59,7 +59,7 @@ class Target(NamedTuple):
             raise TargetError(
                 self.text, f"{at} is {_a(found)}, and an application is called", self._instead(found)
             )
-        if _is_coroutine(found) or _is_coroutine(getattr(found, "__call__", None)):
+        if _is_coroutine(found) or _is_coroutine(type(found).__dict__.get("__call__")):
             raise TargetError(
                 self.text,
                 f"{at} is an ASGI application (calling it makes a coroutine), and WSGI applications are served here",
