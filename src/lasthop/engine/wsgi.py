@@ -240,6 +240,7 @@ class Engine:
                     # A peer that pipelines without pause keeps the list from ever being empty.
                     turns = 0
                     collect(poll, 0)
+                    PyErr_CheckSignals()
         finally:
             if before != -2:
                 signal.set_wakeup_fd(before)
@@ -316,6 +317,8 @@ class Engine:
         events: pollfd
         free_place: cython.int = 0
         n: cython.int = collect(poll, 0)
+        # What has rung the bell may be a signal, and now nothing rings it any more: its handler runs before the wait.
+        PyErr_CheckSignals()
         if n > 0:
             return 0
         if n < 0 and errno != EINTR:
