@@ -317,12 +317,13 @@ class Engine:
         events: pollfd
         free_place: cython.int = 0
         n: cython.int = collect(poll, 0)
+        failed: cython.int = errno if n < 0 else 0
         # What has rung the bell may be a signal, and now nothing rings it any more: its handler runs before the wait.
         PyErr_CheckSignals()
         if n > 0:
             return 0
-        if n < 0 and errno != EINTR:
-            raise OSError(errno, os.strerror(errno))
+        if failed and failed != EINTR:
+            raise OSError(failed, os.strerror(failed))
         if not __atomic_compare_exchange_n(
             cython.address(poll.waiting),
             cython.address(free_place),
