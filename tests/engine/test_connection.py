@@ -200,6 +200,28 @@ def test_requests_that_wait_for_a_busy_engine_are_not_too_slow(run: Run) -> None
     assert [b"hello"] * 4 == [peer.reply().body for peer in [*peers, late]]
 
 
+def test_the_time_that_others_took_is_not_the_peers(run: Run) -> None:
+    """Half a head is read in one batch with a request that takes long: it has its own time all the same."""
+    gate = threading.Event()
+    pause = threading.Event()
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        if environ["PATH_INFO"] == "/gate":
+            gate.wait(LONG)
+        else:
+            pause.wait(1)
+        return hello(environ, start_response)
+
+    running = run(application, **only("head_timeout"))
+    first = running.send(get("/gate"))
+    wait_until(lambda: running.counters["busy"] == 1)
+    slow, half = running.send(get("/slow")), running.send(get("/half")[:-2])
+    gate.set()
+    assert [200, 200] == [peer.reply().status for peer in (first, slow)]
+    pause.wait(SHORT / 2)
+    assert 200 == half.send(b"\r\n").reply().status
+
+
 @pytest.mark.parametrize("link", ["unix", "tcp"])
 def test_no_byte_makes_a_connection_immune(run: Run, link: Link) -> None:
     """Urgent data over TCP, and descriptors over a socket file, end a read before all was read that is there."""

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -353,15 +354,31 @@ def test_a_retirement_that_fails_harms_nobody(run: Run, threads: int) -> None:
 # In a process of its own: signals in the main thread, and forks.
 
 
-def program(*lines: str) -> Any:
-    """Starts a process whose main thread serves: `engine` on the port that it prints; standard input is a pipe."""
-    return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-c", PRELUDE + "\n".join(lines)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Program(Protocol):
+    def __call__(self, *lines: str) -> Any: ...
+
+
+@pytest.fixture
+def program() -> Iterator[Program]:
+    """Starts a process whose main thread serves: `engine` on the port that it prints. Killed, should it still be there at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*lines: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", "\n".join([PRELUDE, *lines])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:
+            pass
 
 
 PRELUDE = """
@@ -406,7 +423,7 @@ def ended(process: Any) -> tuple[int, dict[str, int]]:
     return process.returncode, json.loads(said)
 
 
-def test_a_signal_drains_an_engine_of_one_thread() -> None:
+def test_a_signal_drains_an_engine_of_one_thread(program: Program) -> None:
     process = program("serve(hello)")
     port = int(process.stdout.readline())
     assert ask(port).endswith(b"hello")
@@ -414,7 +431,7 @@ def test_a_signal_drains_an_engine_of_one_thread() -> None:
     assert (0, 1, 0) == (code, counters["requests"], counters["connections"])
 
 
-def test_no_signal_is_lost_however_close_to_the_wait_it_comes() -> None:
+def test_no_signal_is_lost_however_close_to_the_wait_it_comes(program: Program) -> None:
     """Signals at all times while the engine serves, waits, or is about to wait: each is heard at once."""
     process = program(
         "heard = 0",
@@ -428,18 +445,20 @@ def test_no_signal_is_lost_however_close_to_the_wait_it_comes() -> None:
     port = int(process.stdout.readline())
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
         for number in range(1, 301):
+            peer.settimeout(PATIENCE)
             peer.sendall(get())
             if number % 3:
                 assert peer.recv(65536).endswith(b"hello")
             threading.Event().wait(number % 7 * 0.00003)
             process.send_signal(signal.SIGUSR1)
+            assert select.select([process.stdout], [], [], PATIENCE / 4)[0], "the signal was not heard"
             assert f"{number}\n" == process.stdout.readline()
             if number % 3 == 0:
                 assert peer.recv(65536).endswith(b"hello")
     assert 0 == ended(process)[0]
 
 
-def test_a_signal_handler_that_raises_ends_serve() -> None:
+def test_a_signal_handler_that_raises_ends_serve(program: Program) -> None:
     process = program(
         "def fail(*_):",
         "    raise KeyboardInterrupt",
@@ -486,7 +505,7 @@ children = []
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("how", ["/exit", "/sys-exit", "/raise", "/return"])
-def test_an_application_may_fork(threads: int, how: str) -> None:
+def test_an_application_may_fork(program: Program, threads: int, how: str) -> None:
     process = program(FORKING, f"serve(application, {threads})")
     port = int(process.stdout.readline())
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as kept:
@@ -503,7 +522,7 @@ def test_an_application_may_fork(threads: int, how: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_child_that_lives_on_keeps_no_connection_open(threads: int) -> None:
+def test_a_child_that_lives_on_keeps_no_connection_open(program: Program, threads: int) -> None:
     process = program(
         FORKING,
         f"serve(application, {threads})",
