@@ -123,7 +123,7 @@ def test_a_stream_behind_a_full_socket_buffer_has_the_patience_of_any_other(run:
 
         running = run(application, threads=2)
         peer = running.send(get("/fill") * count + get("/stream"))
-        asked.wait(1)  # it does not come where the last of the filling waits itself
+        asked.wait(0.2)  # it does not come where the last of the filling waits itself
         running.ask(get("/fill"))
         assert [3000] * count + [600_000] == [len(reply.body) for reply in peer.replies(count + 1)]
         running.finish()

@@ -3,6 +3,7 @@
 import gc
 import json
 import mmap
+import select
 import signal
 import socket
 import subprocess
