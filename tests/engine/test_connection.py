@@ -10,9 +10,16 @@ import pytest
 from tests.engine.conftest import Run
 from tests.engine.running import Environ, Link, Peer, Start, chunked, get, hello, post
 
-SHORT = 0.4
+SHORT = 0.3
 LONG = 15.0
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(params=[1, 16], ids=lambda count: f"{count}-threads")
+def threads(request: pytest.FixtureRequest) -> int:
+    """Fewer ways than elsewhere: these tests consist of waiting."""
+    count: int = request.param
+    return count
 
 
 def only(name: str) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def busy_for(seconds: float, body: bytes) -> Any:
 def test_the_time_that_the_application_took_is_not_the_peers(run: Run, threads: int) -> None:
     """The peer has the whole reply_timeout from the reply on, and the whole keep_alive."""
     body = b"x" * 5_000_000
-    running = run(busy_for(1, body), threads, **only("reply_timeout"))
+    running = run(busy_for(0.7, body), threads, **only("reply_timeout"))
     peer = running.connect()
     for _ in range(2):
         peer.send(get())
@@ -184,7 +191,7 @@ def test_the_time_that_the_application_took_is_not_the_peers(run: Run, threads: 
 
 
 def test_a_connection_is_idle_from_the_end_of_its_reply(run: Run, threads: int) -> None:
-    running = run(busy_for(1, b"hello"), threads, **only("keep_alive"))
+    running = run(busy_for(0.7, b"hello"), threads, **only("keep_alive"))
     peer = running.send(get())
     assert b"hello" == peer.reply().body
     threading.Event().wait(SHORT / 2)
@@ -192,7 +199,7 @@ def test_a_connection_is_idle_from_the_end_of_its_reply(run: Run, threads: int) 
 
 
 def test_requests_that_wait_for_a_busy_engine_are_not_too_slow(run: Run) -> None:
-    running = run(busy_for(1, b"hello"), head_timeout=SHORT, keep_alive=SHORT, body_timeout=SHORT)
+    running = run(busy_for(0.7, b"hello"), head_timeout=SHORT, keep_alive=SHORT, body_timeout=SHORT)
     peers = [running.send(data) for data in (get(), post(b"x"), chunked(b"x"))]
     late = running.send(get()[:-2])
     threading.Event().wait(SHORT / 4)
@@ -209,7 +216,7 @@ def test_the_time_that_others_took_is_not_the_peers(run: Run) -> None:
         if environ["PATH_INFO"] == "/gate":
             gate.wait(LONG)
         else:
-            pause.wait(1)
+            pause.wait(0.7)
         return hello(environ, start_response)
 
     running = run(application, **only("head_timeout"))
