@@ -1,6 +1,7 @@
 """start_response, write and the framing of replies, as PEP 3333 and RFC 9112 want them."""
 
 import sys
+import threading
 from typing import Any
 
 import h11
@@ -395,3 +396,25 @@ def test_write_after_the_peer_has_gone_raises_and_is_no_error_of_the_application
     peer.close()
     running.finish()
     assert ([BrokenPipeError], 0) == (ended, running.counters["errors"])
+
+
+def test_only_the_thread_that_serves_the_request_may_write(run: Run) -> None:
+    raised = []
+
+    def application(environ: Environ, start_response: Start) -> list[bytes]:
+        write = start_response("200 OK", [])
+
+        def other() -> None:
+            try:
+                write(b"theirs")
+            except RuntimeError as error:
+                raised.append(str(error))
+
+        writing = threading.Thread(target=other)
+        writing.start()
+        writing.join()
+        write(b"mine")
+        return []
+
+    assert b"mine" == run(application).ask().body
+    assert ["write was called by another thread than the one that serves the request"] == raised
