@@ -87,8 +87,9 @@ MOST = (1 << 31) - 1
 """Counts are C ints in the engine."""
 
 
-def _bytes(least: int) -> Callable[[Any], int]:
-    rule = f"it must be a number of bytes from {least} on, such as 8190, 8k, 64KiB or 1GiB (k is 1024)"
+def _bytes(least: int, most: int = MOST_BYTES) -> Callable[[Any], int]:
+    reach = f"from {least} on" if most == MOST_BYTES else f"from {least} to {show_bytes(most)}"
+    rule = f"it must be a number of bytes {reach}, such as 8190, 8k, 64KiB or 1GiB (k is 1024)"
 
     def read(value: Any) -> int:
         if isinstance(value, str):
@@ -96,7 +97,7 @@ def _bytes(least: int) -> Callable[[Any], int]:
             if match is None:
                 raise Misfit(rule)
             value = int(match[1]) * BYTES_IN[match[2] or ""]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST_BYTES:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise Misfit(rule)
         return value
 
@@ -111,7 +112,8 @@ def show_bytes(value: int) -> str:
     return str(value)
 
 
-Bytes = Annotated[int, Kind("BYTES", _bytes(64), show_bytes)]
+HeadBytes = Annotated[int, Kind("BYTES", _bytes(64, 16 << 20), show_bytes)]
+"""Of a head, or a part of one: it lies in memory while it comes."""
 BytesOrZero = Annotated[int, Kind("BYTES", _bytes(0), show_bytes)]
 
 

@@ -198,7 +198,7 @@ class Settings:
     ] = 60.0
 
     limit_request_line: Annotated[
-        kinds.Bytes,
+        kinds.HeadBytes,
         Says(
             LIMITS,
             "The longest request line; above: 414",
@@ -212,14 +212,14 @@ class Settings:
     ] = 100
 
     limit_request_field_size: Annotated[
-        kinds.Bytes,
+        kinds.HeadBytes,
         Says(
             LIMITS, "The longest header field; above: 431", "Raise it for large cookies or Kerberos tickets."
         ),
     ] = 8190
 
     limit_request_head: Annotated[
-        kinds.Bytes,
+        kinds.HeadBytes,
         Says(
             LIMITS,
             "The longest head of a request, all lines together; above: 431",
@@ -252,7 +252,7 @@ class Settings:
         Says(
             APPLICATION,
             "For development: restart the workers when a source file changes",
-            "Needs the extra: `pip install 'lasthop[reload]'`. Not for production: it watches the whole working directory.",
+            "Needs watchfiles: `pip install watchfiles`. Not for production: it watches the whole working directory.",
         ),
     ] = False
 

@@ -61,7 +61,7 @@ def test_loads_an_attribute_of_an_attribute(module: Path) -> None:
 
 
 def test_calls_a_factory(module: Path) -> None:
-    module.write_text("def create(*args, **named):\n    return lambda: (args, named)\n")
+    module.write_text("def create(*args, **named):\n    return lambda *_: (args, named)\n")
     assert (("x",), {"n": 1}) == parse("shop:create('x', n=1)").load()()
 
 

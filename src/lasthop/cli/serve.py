@@ -34,6 +34,9 @@ def main(arguments: list[str]) -> int:
     if words.print_config:
         print(as_toml(found), end="")
     if words.check_config:
+        from lasthop.server.preparing import check
+
+        check(words.target, found.settings)
         print("The settings are right. The application was not imported, and no address was tried.")
     if words.print_config or words.check_config:
         return 0

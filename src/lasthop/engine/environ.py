@@ -153,3 +153,13 @@ def build_environ(template, head, buf, conn):
     if head.authority_size:
         PyDict_SetItem(environ, _HTTP_HOST, _text(buf + head.authority, head.authority_size))
     return environ
+
+
+def build_stub(template, conn):
+    """The environ of a request that was refused: who sent it, and nothing of what it said."""
+    environ: dict = PyDict_Copy(template)
+    environ[_REQUEST_METHOD] = "-"
+    environ[_RAW_URI] = "-"
+    if conn.family == AF_INET or conn.family == AF_INET6:
+        _note_peer(environ, conn)
+    return environ

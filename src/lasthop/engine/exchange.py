@@ -168,6 +168,9 @@ class Exchange:
         if reply.status == 204 or reply.status == 304:
             self.framing = BODILESS
             length = reply.length
+        elif reply.status == 205:
+            self.framing = BY_LENGTH  # RFC 9110, 15.3.6: it has no content, and says so
+            length = 0
         elif reply.length >= 0:
             self.framing = BY_LENGTH
             length = reply.length
@@ -182,7 +185,7 @@ class Exchange:
             self.framing = BY_CLOSE
         self.left = length
         self.promised = length
-        self.silent = self.is_head or self.framing == BODILESS
+        self.silent = self.is_head or self.framing == BODILESS or reply.status == 205
         if self.keep_alive:
             self.keep_alive = (
                 self.framing != BY_CLOSE

@@ -67,15 +67,6 @@ class Intake:
         n: cython.Py_ssize_t
         waiting: pollfd
         until: int64_t = 0
-        if self.expecting:
-            # RFC 9110, 10.1.1: only now is it certain that the application wants the body.
-            self.expecting = False
-            if (
-                not self.answered
-                and send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25
-            ):
-                self.failure = PEER_GONE
-                raise ConnectionResetError("the peer closed the connection before it had sent its body")
         while True:
             n = recv(self.conn.fd, to, cython.cast(cython.size_t, size), 0)
             if n > 0:
@@ -94,6 +85,17 @@ class Intake:
                 raise ConnectionResetError(
                     f"the connection broke in the body of the request, after {self.body.taken} bytes"
                 )
+            if self.expecting:
+                # RFC 9110, 10.1.1: only now is it certain that the application wants the body, and that the peer waits for a word.
+                self.expecting = False
+                if self.answered:
+                    self.failure = PEER_GONE
+                    raise ConnectionResetError(
+                        "the peer was answered before it was asked for its body, and need not send it"
+                    )
+                if send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25:
+                    self.failure = PEER_GONE
+                    raise ConnectionResetError("the peer closed the connection before it had sent its body")
             if self.poll.stopping:
                 self.failure = PEER_GONE
                 raise ConnectionAbortedError("the server stops")

@@ -14,6 +14,9 @@ class Service:
     def log_error(self, text):
         """Write `text` and the traceback of the exception that is being handled."""
         if self.log is not None:
+            self.log.disabled = (
+                False  # logging.config in the application disables every logger that it does not know
+            )
             self.log.exception(text)  # noqa: LOG004 - called from handlers only
         else:
             traceback.print_exc()

@@ -23,6 +23,7 @@ from cython.cimports.lasthop.engine.connection import (
     drop_bytes,
     keep_bytes,
 )
+from cython.cimports.lasthop.engine.environ import build_stub
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, SENT, Exchange
 from cython.cimports.lasthop.engine.hold import send_held, take_held
 from cython.cimports.lasthop.engine.intake import PEER_GONE
@@ -368,13 +369,15 @@ def _refuse(lane: Lane, conn: cython.pointer(Conn), code: cython.int) -> cython.
         send(conn.fd, out.data, cython.cast(cython.size_t, out.size), MSG_NOSIGNAL)
     finally:
         free_out(cython.address(out))
+    if lane.service.log is None and lane.service.access is None:
+        return _begin_linger(lane.poll, conn)
+    environ: dict = build_stub(lane.service.templates[conn.listener], conn)
     if lane.service.log is not None:
-        lane.service.log.debug("refused a request with %d (%s): %s", status, name, sentence)
+        peer = environ["REMOTE_ADDR"] or "a peer of the UNIX socket"
+        lane.service.log.info("refused a request of %s with %d (%s): %s", peer, status, name, sentence)
     if lane.service.access is not None:
         try:
-            lane.service.access(
-                dict(lane.service.templates[conn.listener], REQUEST_METHOD="-", RAW_URI="-"), status, 0, 0.0
-            )
+            lane.service.access(environ, status, 0, 0.0)
         except Exception:
             lane.service.log_error("the access log cannot be written")
     return _begin_linger(lane.poll, conn)

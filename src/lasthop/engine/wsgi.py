@@ -75,7 +75,7 @@ class Engine:
 
     `listeners`: (descriptor of a listening socket, SERVER_NAME, SERVER_PORT) each. `threads`: how many will call `serve`. Time-outs in seconds.
     `on_retire` is called once, by a serving thread, when `max_requests` have been served. `access(environ, status, body_bytes, seconds)` is called
-    after each reply. `log` gets application errors with their traceback. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
+    after each reply. `log` gets application errors with their traceback, `errors` is `wsgi.errors`. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Engine:
         on_retire=None,
         access=None,
         log=None,
+        errors=None,
         slot=None,
     ):
         if self.opened:
@@ -160,7 +161,7 @@ class Engine:
                 "wsgi.url_scheme": "http",
                 "wsgi.input": _NO_INPUT,
                 "wsgi.input_terminated": True,
-                "wsgi.errors": sys.stderr,
+                "wsgi.errors": sys.stderr if errors is None else errors,
                 "wsgi.multithread": threads > 1,
                 "wsgi.multiprocess": bool(multiprocess),
                 "wsgi.run_once": False,

@@ -51,6 +51,11 @@ def take(address: FdAddress | SystemdAddress, number: int) -> socket.socket:
     return taken
 
 
+def are_passed() -> bool:
+    """Whether systemd passed sockets to this very process, and nobody has taken them yet."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0"
+
+
 class Passed:
     """What systemd passed to this process: read once, then out of the environment, so that no child thinks it its own."""
 

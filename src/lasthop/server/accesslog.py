@@ -44,8 +44,14 @@ def make(fmt: str, write: Callable[[str], None]) -> Access:
 
 
 def check(fmt: str) -> None:
-    """Raise AccessFormatError for a format that cannot be followed."""
+    """Raise AccessFormatError for a format that cannot be followed, or says nothing of a request."""
     make(fmt, lambda _line: None)
+    if fmt not in ("combined", "json") and not compile_format(fmt)[1]:
+        raise AccessFormatError(
+            fmt,
+            "it has no atom, so each line would be the same",
+            "combined, json, or e.g. '%(h)s %(r)s %(s)s'",
+        )
 
 
 def compile_format(fmt: str) -> tuple[str, list[Atom]]:

@@ -30,6 +30,7 @@ class Child:
         self.pid: int | None = None
         """Unknown until the worker says it, when a loader forked it."""
         self.stage = Stage.BOOTING
+        self.started_at = time.monotonic()
         self.ready_at = 0.0
         self.turned_at = 0
         """Where in its page it notes when it last turned, in nanoseconds of the monotonic clock."""

@@ -50,7 +50,12 @@ class Crew:
         self.children.append(child)
         if generation.loader is None:
             post = generation.post(theirs, self._slots.descriptor, child.slot)
-            child.pid = _fork(lambda: worker.work(post), generation.listeners)
+            try:
+                child.pid = _fork(lambda: worker.work(post), generation.listeners)
+            except OSError:
+                theirs.close()
+                self.remove(child)
+                raise
         else:
             with contextlib.suppress(OSError):  # a loader that is gone is noticed as such
                 socket.send_fds(generation.loader.channel, [b"fork %d" % child.slot], [theirs.fileno()])
@@ -65,7 +70,13 @@ class Crew:
         self._loaders.append(generation.loader)
         self._add(ours, generation.loader)
         post = loader.LoaderPost(theirs, generation.post(theirs, self._slots.descriptor, -1))
-        generation.loader.pid = _fork(lambda: loader.load(post), generation.listeners)
+        try:
+            generation.loader.pid = _fork(lambda: loader.load(post), generation.listeners)
+        except OSError:
+            theirs.close()
+            self.bury_loader(generation.loader)
+            generation.loader = None
+            raise
         theirs.close()
 
     def start_watcher(self, directories: list[str]) -> None:

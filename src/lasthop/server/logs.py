@@ -4,6 +4,7 @@ Each line leaves in one write(2) to a descriptor opened for appending, so lines 
 file is put under the old number (dup2), so no thread ever sees a closed one.
 """
 
+import io
 import logging
 import os
 import sys
@@ -72,12 +73,32 @@ class _Format(logging.Formatter):
 
 
 def open_error_log(name: str, level: str) -> Sink:
-    """Send the logger ``lasthop`` and its children to a sink, and nowhere else."""
+    """Open the error log, and write to it from now on."""
     sink = Sink(name, sys.__stderr__.fileno() if sys.__stderr__ is not None else 2)
+    send_to(sink, level)
+    return sink
+
+
+def send_to(sink: Sink, level: str) -> None:
+    """Send the logger ``lasthop`` and its children to a sink, and nowhere else."""
     handler = _Lines(sink)
     handler.setFormatter(_Format())
     logger = logging.getLogger("lasthop")
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
-    return sink
+
+
+class ErrorStream(io.TextIOBase):
+    """``wsgi.errors``: what the application writes there stands in the error log as it is (PEP 3333, "Input and Error Streams")."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        self._sink.write(text)
+        return len(text)

@@ -1,4 +1,4 @@
-"""Which workers are stuck: none of their threads has turned for longer than ``--timeout``.
+"""Which workers are stuck: none of their threads has turned, or they have been loading the application, for longer than ``--timeout``.
 
 When the supervisor itself was held up, a frozen container or a debugger, everybody was, and nobody is to blame.
 """
@@ -27,6 +27,10 @@ class StuckWatch:
         self._looked = now
         if not timeout:
             return []
-        serving = [child for child in children if child.stage in (Stage.SERVING, Stage.RETIRING)]
-        still = [(child, now - max(turned(child), child.ready_at, self._awake_since)) for child in serving]
+        still = []
+        for child in children:
+            if child.stage in (Stage.SERVING, Stage.RETIRING):
+                still.append((child, now - max(turned(child), child.ready_at, self._awake_since)))
+            elif child.stage is Stage.BOOTING and child.pid is not None:
+                still.append((child, now - max(child.started_at, self._awake_since)))
         return [(child, seconds) for child, seconds in still if seconds > timeout]

@@ -14,7 +14,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lasthop.errors import DirectoryError, LasthopError
+from lasthop.errors import LasthopError
+from lasthop.link import inherited
 from lasthop.link.listener import Listener
 from lasthop.server import exits, logs, openfiles
 from lasthop.server.backoff import Backoff
@@ -23,6 +24,7 @@ from lasthop.server.crew import Crew, Forked, how_it_ended
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
+from lasthop.server.preparing import access_log, binds, destinations, prepare_path
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
 from lasthop.server.stuck import StuckWatch
@@ -87,12 +89,13 @@ class Supervisor:
             from lasthop.server import loader
 
             loader.become_reaper()
-        _prepare_path(settings, self._started_in)
+        prepare_path(settings, self._started_in)
         self._pid_file = PidFile(str(settings.pid)) if settings.pid is not None else None
         try:
+            self._sockets_passed = inherited.are_passed()
             self._listening = Listening(settings.backlog)
-            self._logs = (error_log, _access_log(settings))
-            self._generation = self._plan(1, settings)
+            self._logs = (error_log, access_log(settings))
+            self._generation = self._plan(1, settings, self._logs)
         except BaseException:
             if self._pid_file is not None:
                 self._pid_file.remove()
@@ -193,13 +196,30 @@ class Supervisor:
         missing = generation.wanted - len(here)
         if missing > 0 and generation.settings.preload:
             if generation.loader is None:
-                self._crew.start_loader(generation)
+                try:
+                    self._crew.start_loader(generation)
+                except OSError as error:
+                    self._could_not_start(generation, error)
+                    return
             if generation.loader is None or not generation.loader.loaded:
                 return
         for _ in range(missing):
-            self._crew.start(generation)
+            try:
+                self._crew.start(generation)
+            except OSError as error:
+                self._could_not_start(generation, error)
+                return
         for child in here[generation.wanted :] if missing < 0 else ():
             self._drain(child)
+
+    def _could_not_start(self, generation: Generation, error: OSError) -> None:
+        """The system gave no process or no descriptor. What runs goes on."""
+        text = f"no worker could be started: {error.strerror or error}"
+        if generation is self._generation and self._announced:
+            log.error("%s; trying again", text)
+            self._start_later(0.0)
+        else:
+            self._boot_failed(generation.number, exits.BOOT_FAILED, text)
 
     def _all_ready(self, generation: Generation) -> bool:
         serving = [child for child in self._crew.of(generation) if child.stage is Stage.SERVING]
@@ -294,7 +314,13 @@ class Supervisor:
             log.debug("worker %s has left (%s)", child.pid, how)
         elif child.stage is Stage.BOOTING:
             self._boot_failed(child.generation, *(child.failure or _unready(f"worker {child.pid} {how}")))
-        elif child.stage is not Stage.STUCK:
+        elif child.stage is Stage.STUCK:
+            if not child.ready_at:
+                self._boot_failed(
+                    child.generation,
+                    *_unready(f"worker {child.pid} stood still while it loaded the application"),
+                )
+        else:
             log.error("worker %s %s; starting another", child.pid, how)
             self._start_later(time.monotonic() - child.ready_at)
 
@@ -317,6 +343,10 @@ class Supervisor:
             log.error("%s", text)
             log.error("the new code or settings cannot be served; %s go on", _status(self._generation))
             self._dismiss(self._next)
+            logs.send_to(self._logs[0], self._generation.settings.log_level)
+            for sink in (self._next.error_log, self._next.access_log):
+                if sink is not None and sink not in self._logs:
+                    sink.close()
             self._next = None
             self._listening.keep(self._generation.listeners)
             self._systemd.ready(_status(self._generation))
@@ -340,7 +370,9 @@ class Supervisor:
 
     # Generations
 
-    def _plan(self, number: int, settings: "Settings") -> Generation:
+    def _plan(
+        self, number: int, settings: "Settings", sinks: tuple[logs.Sink, logs.Sink | None]
+    ) -> Generation:
         """A generation for these settings, its listeners open."""
         if settings.workers == "auto":
             from lasthop.server.processors import usable_processors
@@ -353,34 +385,37 @@ class Supervisor:
         )
         if warning:
             log.warning("%s", warning)
-        listeners = self._listening.open(settings.bind)
-        return Generation(number, self._target, settings, listeners, wanted, connections, self._logs)
+        listeners = self._listening.open(binds(settings, self._sockets_passed))
+        return Generation(number, self._target, settings, listeners, wanted, connections, sinks)
 
     def _begin_reload(self) -> None:
         """Start the next generation beside this one."""
         log.info("reloading")
         self._systemd.reloading()
+        before = Path.cwd(), list(sys.path)
+        opened: list[logs.Sink] = []
         try:
             settings = self._reread() if self._reread is not None else self._generation.settings
-            _prepare_path(settings, self._started_in)
-            self._logs = self._logs_for(settings)
-            self._next = self._plan(self._generation.number + 1, settings)
+            prepare_path(settings, self._started_in)
+            chosen = destinations(settings, self._generation.settings, self._logs, opened)
+            self._next = self._plan(self._generation.number + 1, settings, chosen)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever reading the settings again may say
+            # Nothing of the new settings may stay: the next worker of the old ones would start with it.
+            os.chdir(before[0])
+            sys.path[:] = before[1]
+            for sink in opened:
+                sink.close()
+            logs.send_to(self._logs[0], self._generation.settings.log_level)
             log.error("%s", error)
             log.error("not reloaded; %s go on", _status(self._generation))
             self._systemd.ready(_status(self._generation))
 
-    def _logs_for(self, settings: "Settings") -> tuple[logs.Sink, logs.Sink | None]:
-        was = self._generation.settings
-        error_log, access_log = self._logs
-        if (settings.error_logfile, settings.log_level) != (was.error_logfile, was.log_level):
-            error_log = logs.open_error_log(settings.error_logfile, settings.log_level)
-        if settings.access_logfile != was.access_logfile:
-            access_log = _access_log(settings)
-        return error_log, access_log
-
     def _take_over(self, new: Generation) -> None:
         old, self._generation, self._next = self._generation, new, None
+        before, self._logs = self._logs, (new.error_log, new.access_log)
+        for sink in before:
+            if sink is not None and sink not in self._logs:
+                sink.close()
         self._waits_for_change = False
         self._backoff, self._start_after, self._last_failure = Backoff(), 0.0, ""
         self._dismiss(old)
@@ -451,26 +486,6 @@ class Supervisor:
         if self._systemd.watchdog_seconds is not None:
             due.append(self._watchdog_at)
         return max(0.0, min(due) - now)
-
-
-def _prepare_path(settings: "Settings", started_in: Path) -> None:
-    """What ``--chdir`` and ``--pythonpath`` say, for this process and those that it forks."""
-    if settings.chdir is not None:
-        try:
-            os.chdir(started_in / settings.chdir)
-        except OSError as error:
-            raise DirectoryError(str(settings.chdir), error.strerror or str(error)) from error
-    wanted = [*(str(Path(each).absolute()) for each in settings.pythonpath), str(Path.cwd())]
-    sys.path[:] = [*wanted, *(each for each in sys.path if each not in wanted)]
-
-
-def _access_log(settings: "Settings") -> logs.Sink | None:
-    if settings.access_logfile is None:
-        return None
-    from lasthop.server import accesslog
-
-    accesslog.check(settings.access_logformat)  # a wrong format is to be known before anything starts
-    return logs.Sink(settings.access_logfile, 1)
 
 
 def _unready(what: str) -> tuple[int, str]:

@@ -10,15 +10,15 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from lasthop.errors import ApplicationFailed, TargetError
 
 Application = Callable[..., Any]
 
-CO_COROUTINE = 0x80
-"""The flag of a code object whose call makes a coroutine (documented in the module inspect)."""
+CO_VARARGS, CO_COROUTINE = 0x04, 0x80
+"""Flags of a code object (documented in the module inspect): it takes any arguments; its call makes a coroutine."""
 
 
 class Call(NamedTuple):
@@ -58,6 +58,14 @@ class Target(NamedTuple):
         if not callable(found):
             raise TargetError(
                 self.text, f"{at} is {_a(found)}, and an application is called", self._instead(found)
+            )
+        if (
+            isinstance(found, FunctionType)
+            and not found.__code__.co_argcount
+            and not found.__code__.co_flags & CO_VARARGS
+        ):
+            raise TargetError(
+                self.text, f"{at} takes no arguments: it makes the application, perhaps", f"'{self.text}()'"
             )
         if _is_coroutine(found) or _is_coroutine(type(found).__dict__.get("__call__")):
             raise TargetError(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
 from lasthop.server import exits, slots
-from lasthop.server.logs import Sink
+from lasthop.server.logs import ErrorStream, Sink
 from lasthop.server.signals import Signals, hold, release
 from lasthop.server.target import Application, Target
 
@@ -88,6 +88,10 @@ def work(post: Post, application: Application | None = None) -> int:
             return _failed(post, exits.LOAD_FAILED, error)
         except LasthopError as error:
             return _failed(post, exits.BOOT_FAILED, error)
+        for name in ("lasthop", "lasthop.engine"):
+            getLogger(
+                name
+            ).disabled = False  # logging.config in the application disables loggers that it does not know
         return _Serving(post, engine).run(b"ready %d" % turned_at)
     return exits.STOPPED  # the supervisor went while we booted
 
@@ -127,6 +131,7 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
         on_retire=lambda: _tell(post.channel, b"retire"),
         access=_access(settings.access_logformat, post.access_log),
         log=getLogger("lasthop.engine"),
+        errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
         slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
     )
     return engine, 8 * compiled.SLOT_FIELDS.index("turned_ns")
@@ -165,6 +170,8 @@ class _Serving:
         self._give_up: float | None = None
 
     def run(self, ready: bytes) -> int:
+        # A child that the application forks must not keep our listeners open when we have let them go.
+        os.register_at_fork(after_in_child=self._let_go_of_listeners)
         in_main_thread = self._serving == 1
         self._signals = Signals(HEARD, wakeup_fd_is_taken=in_main_thread)
         if in_main_thread:
@@ -174,10 +181,11 @@ class _Serving:
             self._serve()
             control.join()
         else:
+            # Before the threads: a request that is waiting already may be the end of this process, and that is no failure to start.
+            self._post.channel.send(ready)
             for number in range(self._serving):
                 _start(self._serve, f"lasthop-{number}")
             release()
-            self._post.channel.send(ready)
             self._control()
         self._engine.close()
         return self._code
