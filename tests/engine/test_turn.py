@@ -269,7 +269,8 @@ def test_the_engine_refuses_by_name_and_status(run: Run, name: str) -> None:
     reply = running.ask(REFUSED[name])
     status, sentence = REFUSALS[name]
     assert status == reply.status
-    assert [f"refused a request with {status} ({name}): {sentence}"] == running.said
+    who = "a peer of the UNIX socket"
+    assert [f"refused a request of {who} with {status} ({name}): {sentence}"] == running.said
 
 
 def test_a_peer_that_ends_its_side_is_still_answered(run: Run, threads: int, link: Link) -> None:
