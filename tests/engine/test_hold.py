@@ -20,12 +20,15 @@ def computing(environ: Environ, start_response: Start) -> list[bytes]:
 def test_replies_of_an_application_that_computes_are_right_and_in_order(run: Run, threads: int) -> None:
     running = run(computing, threads)
     peers = [running.connect("unix" if number % 2 else "tcp") for number in range(32)]
-    for turn in range(25):
+    turn = 0
+    # Where other processes take the processor, replies are held only in a quiet moment: one comes.
+    while turn < 25 or (turn < 1000 and not running.counters["held"]):
         for number, peer in enumerate(peers):
             peer.send(get(f"/{number}/{turn}"))
         for number, peer in enumerate(peers):
             assert f"/{number}/{turn}".encode() == peer.reply().body
-    assert 32 * 25 == running.counters["requests"]
+        turn += 1
+    assert 32 * turn == running.counters["requests"]
     assert running.counters["held"] > 0
 
 
