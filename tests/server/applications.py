@@ -23,6 +23,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     elif path == "/threads":
         body = " ".join(sorted(each.name for each in threading.enumerate()))
     elif path == "/spin":
+        time.sleep(float(query or 0))
         hold_the_interpreter()
     elif path == "/echo":
         body = environ["wsgi.input"].read().decode("latin-1")

@@ -269,6 +269,23 @@ def test_a_preloading_server_loads_new_code_on_hup(start: Start, tmp_path: Path)
     assert "new" == server.get()
 
 
+def test_reloaded_is_said_when_the_old_code_accepts_nobody_any_more(start: Start, tmp_path: Path) -> None:
+    write_version(tmp_path, "old")
+    server = start("versioned:application", pythonpath=[str(tmp_path)])
+    (old,) = server.workers()
+    os.kill(old, signal.SIGSTOP)
+    try:
+        write_version(tmp_path, "new")
+        server.send(signal.SIGHUP)
+        assert "new" == server.get()  # from the queue that both share
+        server.send(signal.SIGTTIN)
+        server.wait_log("2 workers, 4 threads each from now on")
+        assert "reloaded" not in server.log()
+    finally:
+        os.kill(old, signal.SIGCONT)
+    server.wait_log("reloaded")
+
+
 @pytest.mark.parametrize("preload", [False, True])
 def test_hup_under_load_changes_the_code_and_loses_no_request(
     start: Start, tmp_path: Path, preload: bool
@@ -341,11 +358,18 @@ def test_a_server_whose_workers_cannot_boot_ends_and_says_why_once(
     assert "" == server.ready_line()
 
 
-def test_a_worker_that_is_stuck_writes_where_it_stands_and_is_replaced(start: Start) -> None:
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(0, id="at once"),
+        pytest.param(0.2, id="after another thread has begun to wait for events"),
+    ],
+)
+def test_a_worker_that_is_stuck_writes_where_it_stands_and_is_replaced(start: Start, seconds: float) -> None:
     server = start(timeout=1)
     stuck = server.workers().pop()
     connection = server.connect()
-    connection.request("GET", "/spin")
+    connection.request("GET", f"/spin?{seconds}")
     server.wait_log(f"worker {stuck} is stuck")
     until(lambda: bool(server.workers() - {stuck}) and stuck not in server.workers())
     server.wait_log("is ready", times=2)

@@ -74,6 +74,8 @@ from cython.cimports.libc.string import strlen
 from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
 
 _MS = cython.declare(int64_t, 1000000)
+_PROOF_NS = cython.declare(int64_t, 500000000)
+"""How long a thread may be in the application, nothing else happening, before the one that waits must show that it can still get the GIL."""
 _LONG_NS = cython.declare(int64_t, 30000)
 """An application that takes longer than this for a request has its replies held back until nothing is ready."""
 
@@ -119,6 +121,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     turned: int64_t = now  # when `turns` last moved
     hurry: int64_t = 0  # until when to look around often: a thread was woken because others were blocked
     quiet: int64_t = now  # since when somebody waits for events, and nothing happens
+    asked: int64_t = now  # when the thread that waits was last asked to turn
     waiting: cython.int
     coarse: int64_t
     while not poll.attendant_ends:
@@ -129,6 +132,14 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             poll.count[TURNED_NS] = cython.cast(uint64_t, now)
         if not waiting or poll.turns != turns:
             quiet = now
+        if (
+            waiting
+            and now - turned > _PROOF_NS
+            and now - asked > _PROOF_NS
+            and poll.serving - __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST) > 1
+        ):
+            asked = now
+            ring(poll.bell_end)
         coarse = clock_ns(CLOCK_MONOTONIC_COARSE)
         if coarse // TICK_NS > poll.wheel.turned:
             _turn_wheel(poll, coarse)

@@ -34,6 +34,8 @@ class Child:
         self.ready_at = 0.0
         self.turned_at = 0
         """Where in its page it notes when it last turned, in nanoseconds of the monotonic clock."""
+        self.accepts = True
+        """Whether a new connection may still reach it: it says so once it has closed its listeners."""
         self.kill_at: float | None = None
         self.failure: tuple[int, str] | None = None
         """The exit code and text of a worker that could not boot."""

@@ -42,6 +42,10 @@ class Crew:
     def of(self, generation: Generation) -> list[Child]:
         return [child for child in self.children if child.generation == generation.number]
 
+    def accept_before(self, generation: Generation) -> bool:
+        """Whether a new connection may still reach a worker of an older generation."""
+        return any(child.accepts for child in self.children if child.generation < generation.number)
+
     def start(self, generation: Generation) -> None:
         """Start one worker; with ``--preload`` the generation's loader forks it."""
         ours, theirs = _channel()

@@ -45,6 +45,12 @@ class Generation:
         self.error_log, self.access_log = logs
         self.loader: Loader | None = None
 
+    @property
+    def status(self) -> str:
+        """In words, for people."""
+        threads = self.settings.threads
+        return f"{self.wanted} worker{'s' * (self.wanted > 1)}, {threads} thread{'s' * (threads > 1)} each"
+
     def post(self, channel: socket.socket, slots: int, slot: int) -> Post:
         """What one of its workers is given."""
         return Post(

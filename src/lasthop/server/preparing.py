@@ -33,6 +33,15 @@ def binds(settings: "Settings", sockets_passed: bool) -> tuple[str, ...]:
     return ("systemd",) if sockets_passed and settings.bind == default_of("bind") else settings.bind
 
 
+def workers(settings: "Settings") -> int:
+    """How many, as a number."""
+    if settings.workers != "auto":
+        return settings.workers
+    from lasthop.server.processors import usable_processors
+
+    return usable_processors()
+
+
 def prepare_path(settings: "Settings", started_in: Path) -> None:
     """What ``--chdir`` and ``--pythonpath`` say, for this process and those that it forks."""
     if settings.chdir is not None:

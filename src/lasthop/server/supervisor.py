@@ -24,7 +24,7 @@ from lasthop.server.crew import Crew, Forked, how_it_ended
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
-from lasthop.server.preparing import access_log, binds, destinations, prepare_path
+from lasthop.server.preparing import access_log, binds, destinations, prepare_path, workers
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
 from lasthop.server.stuck import StuckWatch
@@ -108,6 +108,8 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ, None)
         self._crew = Crew(self._selector)
         self._announced = False
+        self._took_over = False
+        """Whether a reload has still to be told: workers of the generation before accept until they say otherwise."""
         self._waits_for_change = False
         self._reload_asked = False
         self._stopping = False
@@ -182,6 +184,8 @@ class Supervisor:
             self._fill(self._next)
             if self._all_ready(self._next):
                 self._take_over(self._next)
+        if self._took_over and not self._crew.accept_before(self._generation):
+            self._tell_reloaded()
         if not self._waits_for_change and time.monotonic() >= self._start_after:
             self._fill(self._generation)
         if self._all_ready(self._generation):
@@ -228,11 +232,11 @@ class Supervisor:
     def _announce(self) -> None:
         self._announced = True
         generation = self._generation
-        log.info("ready: %s", _status(generation))
+        log.info("ready: %s", generation.status)
         if self._ready_fd is not None:
             announce(self._ready_fd, [each.address for each in generation.listeners])
             self._ready_fd = None
-        self._systemd.ready(_status(generation))
+        self._systemd.ready(generation.status)
 
     # Signals and messages
 
@@ -255,8 +259,8 @@ class Supervisor:
 
     def _want(self, workers: int) -> None:
         self._generation.wanted = max(1, workers)
-        log.info("%s from now on", _status(self._generation))
-        self._systemd.status(_status(self._generation))
+        log.info("%s from now on", self._generation.status)
+        self._systemd.status(self._generation.status)
 
     def _reopen_logs(self) -> None:
         for sink in self._logs:
@@ -284,6 +288,8 @@ class Supervisor:
             elif word == b"ready":
                 sender.became_ready(int(rest))
                 log.debug("worker %s is ready", sender.pid)
+            elif word == b"closed":
+                sender.accepts = False
             elif word == b"retire" and sender.stage is Stage.SERVING:
                 sender.stage = Stage.RETIRING
                 log.info("worker %s has served as many requests as it should; starting another", sender.pid)
@@ -341,7 +347,7 @@ class Supervisor:
             return
         if self._next is not None and number == self._next.number:
             log.error("%s", text)
-            log.error("the new code or settings cannot be served; %s go on", _status(self._generation))
+            log.error("the new code or settings cannot be served; %s go on", self._generation.status)
             self._dismiss(self._next)
             logs.send_to(self._logs[0], self._generation.settings.log_level)
             for sink in (self._next.error_log, self._next.access_log):
@@ -349,7 +355,7 @@ class Supervisor:
                     sink.close()
             self._next = None
             self._listening.keep(self._generation.listeners)
-            self._systemd.ready(_status(self._generation))
+            self._systemd.ready(self._generation.status)
         elif number != self._generation.number:
             return
         elif self._announced:
@@ -374,19 +380,13 @@ class Supervisor:
         self, number: int, settings: "Settings", sinks: tuple[logs.Sink, logs.Sink | None]
     ) -> Generation:
         """A generation for these settings, its listeners open."""
-        if settings.workers == "auto":
-            from lasthop.server.processors import usable_processors
-
-            wanted = usable_processors()
-        else:
-            wanted = settings.workers
         connections, warning = openfiles.connections_within(
             settings.max_connections, openfiles.raise_limit(), settings.threads
         )
         if warning:
             log.warning("%s", warning)
         listeners = self._listening.open(binds(settings, self._sockets_passed))
-        return Generation(number, self._target, settings, listeners, wanted, connections, sinks)
+        return Generation(number, self._target, settings, listeners, workers(settings), connections, sinks)
 
     def _begin_reload(self) -> None:
         """Start the next generation beside this one."""
@@ -407,8 +407,8 @@ class Supervisor:
                 sink.close()
             logs.send_to(self._logs[0], self._generation.settings.log_level)
             log.error("%s", error)
-            log.error("not reloaded; %s go on", _status(self._generation))
-            self._systemd.ready(_status(self._generation))
+            log.error("not reloaded; %s go on", self._generation.status)
+            self._systemd.ready(self._generation.status)
 
     def _take_over(self, new: Generation) -> None:
         old, self._generation, self._next = self._generation, new, None
@@ -420,9 +420,14 @@ class Supervisor:
         self._backoff, self._start_after, self._last_failure = Backoff(), 0.0, ""
         self._dismiss(old)
         self._listening.keep(new.listeners)
-        log.info("reloaded: %s", _status(new))
+        self._took_over = True
+
+    def _tell_reloaded(self) -> None:
+        """Once no new connection can reach the old code any more."""
+        self._took_over = False
+        log.info("reloaded: %s", self._generation.status)
         if self._announced:
-            self._systemd.ready(_status(new))
+            self._systemd.ready(self._generation.status)
 
     def _dismiss(self, generation: Generation) -> None:
         self._crew.end_loader(generation)
@@ -490,8 +495,3 @@ class Supervisor:
 
 def _unready(what: str) -> tuple[int, str]:
     return exits.BOOT_FAILED, f"{what} before it was ready"
-
-
-def _status(generation: Generation) -> str:
-    workers, threads = generation.wanted, generation.settings.threads
-    return f"{workers} worker{'s' * (workers > 1)}, {threads} thread{'s' * (threads > 1)} each"

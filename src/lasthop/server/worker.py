@@ -245,6 +245,7 @@ class _Serving:
         if not self._drained:
             self._drained = True
             self._let_go_of_listeners()
+            _tell(self._post.channel, b"closed")
 
     def _let_go_of_listeners(self) -> None:
         """A listener is open for peers until the last process has closed it, and we accept nobody any more.
