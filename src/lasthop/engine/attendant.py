@@ -7,6 +7,9 @@ replies are held back for too long; that no thread has turned for long (the supe
 
 While there is work it looks around every two milliseconds; in the quiet it dozes, and the first thread that leaves its wait rings it awake.
 
+**When a running thread is parked again** (`Poll.surplus`): the process has used its CPU time and turned in every tick for 10 ms. A thread would
+else park only when it finds nothing ready, which under load is never, and those woken in one slow moment would contend for the GIL for ever.
+
 **When a parked thread is woken** (`_watch`): nobody waits for events, and either the process used less than half the CPU time of the tick, so
 those running are blocked, or nothing has ended for 5 ms, so one of them computes long. What looks simpler failed when measured: waking when a
 thread has been in the application for longer than a tick lets everything stand still at 1 ms of sleep; waking when *one* has been there for 5 ms
@@ -76,6 +79,8 @@ from cython.cimports.posix.time import CLOCK_MONOTONIC, timespec
 _MS = cython.declare(int64_t, 1000000)
 _PROOF_NS = cython.declare(int64_t, 500000000)
 """How long a thread may be in the application, nothing else happening, before the one that waits must show that it can still get the GIL."""
+_CALM_NS = cython.declare(int64_t, 10000000)
+"""After so long of nothing but computing one thread is enough: those that were woken when others were blocked park again, one a tick."""
 _LONG_NS = cython.declare(int64_t, 30000)
 """An application that takes longer than this for a request has its replies held back until nothing is ready."""
 
@@ -121,7 +126,9 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     turned: int64_t = now  # when `turns` last moved
     hurry: int64_t = 0  # until when to look around often: a thread was woken because others were blocked
     quiet: int64_t = now  # since when somebody waits for events, and nothing happens
+    calm: int64_t = now  # since when the threads have only computed, turning all the time
     asked: int64_t = now  # when the thread that waits was last asked to turn
+    bound: cython.bint  # the process used its processor all the time
     waiting: cython.int
     coarse: int64_t
     while not poll.attendant_ends:
@@ -145,9 +152,11 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             _turn_wheel(poll, coarse)
         used = clock_ns(CLOCK_PROCESS_CPUTIME_ID)
         if not waiting and poll.serving and now > before:
+            bound = (used - cpu) * 5 >= (now - before) * 4
             if _watch(poll, now - before, used - cpu, now - turned):
                 hurry = now + 5 * _MS
-            if (used - cpu) * 5 < (now - before) * 4:
+                calm = now
+            if not bound:
                 poll.holding = NOT_HELD
             else:
                 poll.holding = (
@@ -155,6 +164,10 @@ def _attend(arg: cython.p_void) -> cython.p_void:
                     if now - before > cython.cast(int64_t, poll.turns - turns) * _LONG_NS
                     else IN_GROUPS
                 )
+            # More than one processor in use: they compute without the GIL, and not in each other's way.
+            if not bound or (used - cpu) * 4 > (now - before) * 5 or poll.turns == turns:
+                calm = now
+            poll.surplus = now - calm > _CALM_NS
             if now - turned > 5 * _MS:
                 _rescue(poll)
         if poll.nheld and now - poll.held_since > HOLD_NS:

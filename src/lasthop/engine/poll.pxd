@@ -45,6 +45,7 @@ cdef struct Poll:
     char date[40]           # the Date line
     # Waiting. Atomic: threads change them without the GIL.
     int waiting             # threads in poll(2) on the epoll descriptor: 0 or 1
+    int surplus             # 1 when one of the running threads is to park, as the attendant saw
     int parked              # threads in sem_wait that nobody has promised to wake
     sem_t parking
     int serving             # threads in serve(), under the GIL

@@ -237,6 +237,13 @@ class Engine:
                     lane.exchange = lane.fresh()
                     end(self.service, conn)
                 turns += 1
+                if poll.surplus and not __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):
+                    # Another one runs too, and comes back to the list; whoever waits in poll(2) sees only what epoll tells.
+                    poll.surplus = 0
+                    if poll.serving - __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST) > 1:
+                        if poll.nheld:
+                            release(lane)
+                        self._park()
                 if turns >= BATCH:
                     # A peer that pipelines without pause keeps the list from ever being empty.
                     turns = 0
@@ -321,7 +328,7 @@ class Engine:
         failed: cython.int = errno if n < 0 else 0
         # What has rung the bell may be a signal, and now nothing rings it any more: its handler runs before the wait.
         PyErr_CheckSignals()
-        if n > 0:
+        if n > 0 or poll.first != cython.NULL:
             return 0
         if failed and failed != EINTR:
             raise OSError(failed, os.strerror(failed))
@@ -333,22 +340,7 @@ class Engine:
             __ATOMIC_SEQ_CST,
             __ATOMIC_SEQ_CST,
         ):
-            __atomic_add_fetch(cython.address(poll.parked), 1, __ATOMIC_SEQ_CST)
-            with cython.nogil:
-                n = sem_wait(cython.address(poll.parking))
-            if n < 0:
-                # A signal, and nobody promised a wake-up: be no longer among the parked. If one was promised after all, the semaphore has it.
-                free_place = __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST)
-                while free_place > 0 and not __atomic_compare_exchange_n(
-                    cython.address(poll.parked),
-                    cython.address(free_place),
-                    free_place - 1,
-                    False,
-                    __ATOMIC_SEQ_CST,
-                    __ATOMIC_SEQ_CST,
-                ):
-                    pass
-                PyErr_CheckSignals()
+            self._park()
             return 0
         if poll.threads == 1:
             with cython.nogil:
@@ -366,6 +358,31 @@ class Engine:
                 if __atomic_load_n(cython.address(poll.dozing), __ATOMIC_SEQ_CST):
                     ring(poll.attendant_bell_end)
         PyErr_CheckSignals()
+        return 0
+
+    def _park(self):
+        """Wait outside the GIL until the attendant, or the end, needs this thread."""
+        poll: cython.pointer(Poll) = cython.address(self.service.poll)
+        parked: cython.int
+        n: cython.int
+        if poll.stopping or (poll.draining and poll.wheel.open == 0):
+            return 0  # whoever wakes the parked at the end may have done so already
+        __atomic_add_fetch(cython.address(poll.parked), 1, __ATOMIC_SEQ_CST)
+        with cython.nogil:
+            n = sem_wait(cython.address(poll.parking))
+        if n < 0:
+            # A signal, and nobody promised a wake-up: be no longer among the parked. If one was promised after all, the semaphore has it.
+            parked = __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST)
+            while parked > 0 and not __atomic_compare_exchange_n(
+                cython.address(poll.parked),
+                cython.address(parked),
+                parked - 1,
+                False,
+                __ATOMIC_SEQ_CST,
+                __ATOMIC_SEQ_CST,
+            ):
+                pass
+            PyErr_CheckSignals()
         return 0
 
     def _wake_all(self):
