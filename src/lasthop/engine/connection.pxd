@@ -55,7 +55,6 @@ cdef struct Conn:
     bint expired            # the attendant shut it down
     bint half_closed        # the peer will send no more
     bint drained            # the last read took all there was
-    bint asked              # at least one request was served
     bint unparsed           # `pending` has been looked at by nobody yet
 
 cdef enum:

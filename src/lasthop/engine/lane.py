@@ -42,7 +42,6 @@ class Lane:
         self.head.fields = cython.cast(
             cython.pointer(Field), PyMem_RawMalloc(max(service.bounds.fields, 1) * cython.sizeof(Field))
         )
-        self.head.capacity = service.bounds.fields
         if self.buf == cython.NULL or self.head.fields == cython.NULL:
             raise MemoryError
         exchange: Exchange = self.fresh()

@@ -288,7 +288,6 @@ def _begin_linger(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cyt
 @cython.exceptval(-1)
 def _idle(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.int:
     """The connection is kept for the next request."""
-    conn.asked = True
     if conn.body != cython.NULL:
         rest(poll, conn, DRAIN, poll.body_ns)
     elif conn.pending_end != conn.pending_at:

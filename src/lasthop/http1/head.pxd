@@ -16,13 +16,11 @@ cdef struct Head:
     uint32_t authority_size
     int minor                   # HTTP/1.minor, 0 or 1
     bint escaped                # the path has a `%`
-    bint https                  # absolute-form said https
     bint keep_alive             # what the peer wishes
     bint expect_continue
     bint chunked
     int64_t length              # Content-Length, or -1 when there is none
     uint32_t nfields            # fields to hand on: names with `_` are passed over and not among them
-    uint32_t capacity           # of `fields`, in fields
     Field* fields
 
 # Where the reading of a head that has not wholly come yet goes on.

@@ -170,7 +170,6 @@ def _read_target(
     target: cython.p_const_uchar = buf + head.target
     end: uint32_t = head.target + head.target_size
     head.authority_size = 0
-    head.https = False
     if head.method_size == 7 and memcmp(buf + head.method, b"CONNECT", 7) == 0:
         return CONNECT_REFUSED
     if target[0] == 0x2F:
@@ -186,7 +185,6 @@ def _read_target(
         scheme: uint32_t = _scheme_size(target, head.target_size)
         if scheme == 0:
             return BAD_TARGET
-        head.https = scheme == 8
         head.authority = head.target + scheme
         i: uint32_t = head.authority
         while i < end and buf[i] != 0x2F and buf[i] != 0x3F:
