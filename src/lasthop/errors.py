@@ -196,3 +196,18 @@ class ApplicationFailed(LasthopError):
 
 class DemoFailed(LasthopError):
     """Something in the demonstration did not come out as it must."""
+
+
+# Comparing
+
+
+class ResultsUnreadable(LasthopError):
+    """A file that should hold a comparison's results does not, or not in a form that this version reads."""
+
+    exit_code = 2
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be read as the results of a comparison: {why}",
+            "lasthop compare --json FILE writes one",
+        )
