@@ -14,6 +14,7 @@ What `Serving` offers is in lasthop/demo/serving.py: addresses, unix, tcp, pid, 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from typing import Protocol
 import pytest
 
 from lasthop.demo.serving import Serving
+
+
+if "SANITIZED" in os.environ:
+    # tools/sanitized: this Python has the sanitizers' libraries, and so will those have that tests start; other programs must not.
+    os.environ.pop("LD_PRELOAD", None)
+    sys.executable = os.environ["SANITIZED"]
 
 
 class Serve(Protocol):
