@@ -198,6 +198,61 @@ class DemoFailed(LasthopError):
     """Something in the demonstration did not come out as it must."""
 
 
+# Fronts
+
+
+class HopError(LasthopError):
+    """Something of the hop that a front's configuration cannot say, or must not."""
+
+    exit_code = 2
+
+
+class UnknownFront(LasthopError):
+    """A name that is no front's."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, known: Sequence[str], nearest: Sequence[str]) -> None:
+        self.name = name
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"one of {', '.join(known)}"
+        super().__init__(f"there is no front {name!r}", hint)
+
+
+class FrontMissing(LasthopError):
+    """A front that is not installed."""
+
+    def __init__(self, title: str, package: str) -> None:
+        self.package = package
+        super().__init__(f"{title} is not installed", f"apt-get install {package}")
+
+
+class FrontRefused(LasthopError):
+    """A front that does not take a configuration; `said` is what it says of it."""
+
+    def __init__(self, title: str, file: object, said: str) -> None:
+        self.said = said
+        super().__init__(f"{title} refuses {file}:\n{_indented(said or 'it does not say why')}")
+
+
+class FrontFailed(LasthopError):
+    """A front that does not start, or ends by itself; `said` is what it said before."""
+
+    def __init__(self, what: str, said: str, hint: str = "") -> None:
+        self.said = said
+        super().__init__(f"{what}; it said:\n{_indented(said or 'nothing')}", hint)
+
+
+class FileDiffers(LasthopError):
+    """A file that would be lost: it is there, and says something else."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} exists and says something else; it was left as it is",
+            "another path, or --force to overwrite it",
+        )
+
+
 # Comparing
 
 
@@ -211,3 +266,22 @@ class ResultsUnreadable(LasthopError):
             f"{path} cannot be read as the results of a comparison: {why}",
             "lasthop compare --json FILE writes one",
         )
+
+
+class ServerMissing(LasthopError):
+    """A server that was asked for is not installed."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"{name} is not installed", how)
+
+
+class HopFailed(LasthopError):
+    """A hop could not be stood up, or does not reply as it must: nothing can be measured on it."""
+
+    def __init__(self, what: str, said: str = "", hint: str = "") -> None:
+        self.said = said
+        super().__init__(f"{what}\n{_indented(said)}" if said else what, hint)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
