@@ -9,10 +9,13 @@ from __future__ import annotations
 import difflib
 
 from lasthop.errors import UnknownFront
+from lasthop.fronts.apache import Apache
+from lasthop.fronts.caddy import Caddy
 from lasthop.fronts.front import Front
+from lasthop.fronts.haproxy import Haproxy
 from lasthop.fronts.nginx import Nginx
 
-FRONTS: dict[str, Front] = {front.name: front for front in (Nginx(),)}
+FRONTS: dict[str, Front] = {front.name: front for front in (Nginx(), Apache(), Caddy(), Haproxy())}
 """All fronts by name."""
 
 __all__ = ["FRONTS", "find"]

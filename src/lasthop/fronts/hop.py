@@ -35,13 +35,16 @@ _NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _PREFIX = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*(?:[A-Za-z0-9._~-]+/?)?")
 
 
+EVERYWHERE = TcpAddress("0.0.0.0", 80)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hop:
     """What a front is told. Times are whole seconds, because not every front knows smaller ones."""
 
     application: Address
     """Where the application listens, as `lasthop serve --bind` has it. All addresses of the machine (0.0.0.0) become its loopback."""
-    entrance: TcpAddress = TcpAddress("0.0.0.0", 80)
+    entrance: TcpAddress = EVERYWHERE
     """Where the front listens."""
     server_name: str = ""
     """The site's name; empty: whatever name is asked for."""

@@ -46,7 +46,7 @@ class Nginx:
         where = program.needed("nginx", self.title, self.package)
         return [where, "-p", str(directory), "-c", str(file), "-e", "stderr"]
 
-    def environment(self, hop: Hop, directory: Path) -> dict[str, str]:
+    def environment(self, hop: Hop, directory: Path) -> dict[str, str]:  # noqa: ARG002 - another front needs them
         """Nothing."""
         return {}
 

@@ -119,19 +119,19 @@ class RunningFront:
 
 
 def _is_taken(address: TcpAddress) -> bool:
-    """Does somebody listen there already?"""
+    """Whether somebody listens there already."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as fronts do
         try:
-            trial.bind(tuple(address))
+            trial.bind((address.host, address.port))
         except OSError:
             return True
     return False
 
 
 def _accepts(address: TcpAddress) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(tuple(address), 1.0):
+    with contextlib.suppress(OSError), socket.create_connection((address.host, address.port), 1.0):
         return True
     return False
 
