@@ -1,0 +1,142 @@
+"""Whole comparisons, short ones, with real servers, fronts and load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lasthop.compare import experiment
+from lasthop.compare.plan import Factors, Plan, cells_of
+from lasthop.compare.processes import tree, until
+from lasthop.compare.results import Results, load
+from lasthop.errors import HopFailed
+from lasthop.fronts import FRONTS
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)
+
+
+def compare(target: str = "hello", save_to: Path | None = None, **more: object) -> Results:
+    levels = {name: more.pop(name) for name in ("links", "fronts", "servers", "keep_alive") if name in more}
+    cells = cells_of(Factors([f"applications:{target}"], **levels))  # type: ignore[arg-type]
+    settings = {"seconds": 1.0, "slice_seconds": 0.1, "warm_seconds": 0.02, "threads": 2} | more
+    return experiment.run(Plan(cells, **settings), save_to, quiet=True)  # type: ignore[arg-type]
+
+
+def test_every_cell_is_measured_in_every_round() -> None:
+    results = compare(most_rounds=2)
+    assert [] == results.problems
+    assert [1, 2] == [each.number for each in results.rounds]
+    for each in results.rounds:
+        assert list(results.cells) == list(each.cells)
+        for measured in each.cells.values():
+            assert measured.requests > 100
+            assert {"200": measured.requests} == measured.statuses
+            assert {} == measured.errors
+            assert 0.15 < measured.seconds < 0.5
+            assert 0 < measured.server.cpu_us < 5000
+            assert measured.requests == sum(count for _, count in measured.latency)
+            assert measured.latency[-1][0] <= measured.latency_max_ns * 1.01
+            assert measured.front is None
+
+
+def test_the_order_is_the_seeds() -> None:
+    first, same, other = (
+        [each.order for each in compare(seed=seed, most_rounds=3).rounds] for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert first != other
+
+
+@pytest.mark.parametrize("front", list(FRONTS))
+def test_behind_a_front_both_sides_cost_and_the_hop_is_kept_or_not(front: str) -> None:
+    if FRONTS[front].executable() is None:
+        pytest.skip(f"apt-get install {FRONTS[front].package}")
+    results = compare(fronts=[front], most_rounds=1, reply_seconds=20.0)
+    assert [] == results.problems
+    (only,) = results.rounds
+    for measured in only.cells.values():
+        assert measured.front is not None
+        assert measured.front.cpu_us > 0
+        assert {"200"} == set(measured.statuses)
+    kept = only.cells[f"{front}, tcp, kept alive"]
+    not_kept = only.cells[f"{front}, tcp, a connection a request"]
+    if kept.server.calls is not None and not_kept.server.calls is not None:
+        assert kept.server.calls < not_kept.server.calls  # accept, close
+
+
+def test_it_is_saved_after_each_round_and_read_again(tmp_path: Path) -> None:
+    results = compare(save_to=tmp_path / "results.json", most_rounds=2)
+    assert results == load(tmp_path / "results.json")
+
+
+def test_bursts_are_counted_once_for_each_link() -> None:
+    results = compare(most_rounds=1, burst=300)
+    assert ["unix, kept alive", "tcp, kept alive"] == [each.cell for each in results.bursts]
+    for each in results.bursts:
+        assert 300 == each.asked == each.connected + each.refused + sum(each.other.values())
+        assert each.connected == each.replied
+        assert each.queue > 0 or not any(Path(at, "ss").exists() for at in ("/bin", "/usr/bin", "/usr/sbin"))
+
+
+def test_the_environment_says_what_was_measured_with_what() -> None:
+    results = compare(most_rounds=1, servers=["lasthop"])
+    assert {"lasthop"} == set(results.environment["versions"])
+    assert results.environment["processors"] == os.cpu_count()
+    assert {"method": "GET", "path": "/", "headers": [], "body_bytes": 0} == results.request
+
+
+def test_other_bodies_on_the_links_leave_one_of_them_out() -> None:
+    results = compare("by_link", most_rounds=1, keep_alive=[True])
+    assert ["unix", "unix (again)"] == list(results.rounds[0].cells)
+    assert 1 == len(results.problems)
+    assert "another body" in results.problems[0]
+
+
+@pytest.mark.parametrize(("target", "says"), [("failing", "replies 500"), ("missing", "missing")])
+def test_nothing_measured_is_an_error_with_the_reason(target: str, says: str) -> None:
+    with pytest.raises(HopFailed) as caught:
+        compare(target)
+    assert "nothing could be measured" in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_server_that_dies_in_the_middle_is_no_cell() -> None:
+    with pytest.raises(HopFailed):
+        compare("dying", servers=["waitress"], most_rounds=1, reply_seconds=2.0)
+
+
+RUN = """
+import sys
+from lasthop.cli import main
+sys.exit(main(["compare", "applications:hello", "--front", "direct", "--seconds", "60", "--burst", "0", *sys.argv[1:]]))
+"""
+
+
+def test_ctrl_c_gives_what_there_is_and_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    running = subprocess.Popen(
+        [sys.executable, "-c", RUN, "--json", str(file)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+    )  # fmt: skip
+    try:
+        assert until(lambda: file.exists() and len(load(file).rounds) >= 2, time.monotonic() + 60)
+        family = tree(running.pid)[1:]
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    finally:
+        running.kill()
+    assert "it was interrupted" == load(file).ended
+    assert "interrupted" in out + err
+    assert family
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), time.monotonic() + 10)
