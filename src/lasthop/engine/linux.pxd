@@ -17,8 +17,17 @@ cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
     uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE
 
+cdef extern from "<sys/eventfd.h>" nogil:
+    int eventfd(unsigned int count, int flags)
+    int EFD_CLOEXEC, EFD_NONBLOCK
+
+cdef extern from "<sys/prctl.h>" nogil:
+    int prctl(int option, unsigned long value, unsigned long, unsigned long, unsigned long)
+    int PR_GET_TIMERSLACK, PR_SET_TIMERSLACK
+
 cdef extern from "<unistd.h>" nogil:
     int pipe2(int* ends, int flags)
+    long syscall(long number, ...)
 
 cdef extern from "<poll.h>" nogil:
     struct pollfd:
@@ -43,6 +52,8 @@ cdef extern from "<sys/socket.h>" nogil:
     struct msghdr:
         iovec* msg_iov
         size_t msg_iovlen
+    int socket(int family, int type, int protocol)
+    int connect(int fd, const sockaddr* addr, socklen_t size)
     int accept4(int fd, sockaddr* addr, socklen_t* size, int flags)
     ssize_t recv(int fd, void* buf, size_t size, int flags)
     ssize_t send(int fd, const void* buf, size_t size, int flags)
@@ -50,8 +61,12 @@ cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
     int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
-    int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_WR, SHUT_RDWR
-    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN
+    int SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_WR, SHUT_RDWR
+    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN, SO_ERROR
+
+cdef extern from "<sys/un.h>" nogil:
+    struct sockaddr_un:
+        char sun_path[108]
 
 cdef extern from "<sys/sendfile.h>" nogil:
     ssize_t sendfile(int out_fd, int in_fd, off_t* offset, size_t count)
@@ -67,7 +82,9 @@ cdef extern from "<netinet/in.h>" nogil:
     struct sockaddr_in6:
         unsigned short sin6_port
         in6_addr sin6_addr
+        uint32_t sin6_scope_id
     unsigned short ntohs(unsigned short n)
+    unsigned short htons(unsigned short n)
     int IPPROTO_TCP
 
 cdef extern from "<netinet/tcp.h>" nogil:
@@ -114,7 +131,8 @@ cdef extern from * nogil:
     bint __atomic_compare_exchange_n(int* place, int* expected, int desired, bint weak, int success, int failure)
 
 cdef extern from "<time.h>" nogil:
-    int CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, CLOCK_PROCESS_CPUTIME_ID
+    int CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID
+    int clock_getcpuclockid(int pid, int* clock)
 
 cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(object, object key, object value) except NULL
