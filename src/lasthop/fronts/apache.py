@@ -12,6 +12,7 @@ from lasthop.errors import HopError
 from lasthop.fronts import program, writing
 from lasthop.fronts.front import BACKLOG
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.limits import threads
 from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress
 
@@ -20,10 +21,8 @@ MODULES = Path("/usr/lib/apache2/modules")
 NEEDED = ("mpm_event", "authz_core", "alias", "mime", "headers", "proxy", "proxy_http")
 MIME_TYPES = Path("/etc/mime.types")
 
-THREADS = 256
-"""Threads of each process: so many requests it has at work at once."""
-FACTOR = 64
-"""Further clients that a process keeps for each thread that is idle."""
+THREADS = 4352
+"""Threads of all processes together: so many clients it has room for."""
 
 
 class Apache:
@@ -48,7 +47,7 @@ class Apache:
 
     def alone(self, hop: Hop, directory: Path) -> str:
         """The same within a complete configuration."""
-        return writing.write(TEMPLATE, quoted, hop, alone=_alone(directory), **_facts(hop))
+        return writing.write(TEMPLATE, quoted, hop, alone=_alone(directory, hop.workers), **_facts(hop))
 
     def command(self, file: Path, directory: Path) -> list[str]:
         """In the foreground.
@@ -72,7 +71,7 @@ class Apache:
         """What `apache2 -t` says of a configuration that includes the file."""
         frame = directory / "frame.conf"
         hop = Hop(application=UnixAddress("/not/used.sock"))
-        facts = _alone(directory) | {"site": str(file)}
+        facts = _alone(directory, hop.workers) | {"site": str(file)}
         frame.write_text(writing.write(TEMPLATE, quoted, hop, alone=facts, **_facts(hop)), "utf-8")
         return program.judged(self.title, [*self.command(frame, directory), "-t"], file)
 
@@ -140,7 +139,7 @@ def _pool(path: str) -> str:
     return f"{words or 'socket'}-{zlib.crc32(path.encode()):08x}"
 
 
-def _alone(directory: Path) -> dict[str, Any]:
+def _alone(directory: Path, workers: int) -> dict[str, Any]:
     return {
         "site": None,
         "directory": str(directory),
@@ -149,8 +148,7 @@ def _alone(directory: Path) -> dict[str, Any]:
             {"name": Written(f"{name}_module"), "file": str(MODULES / f"mod_{name}.so")} for name in NEEDED
         ],
         "types": str(MIME_TYPES) if MIME_TYPES.exists() else str(_no_types(directory)),
-        "threads": THREADS,
-        "factor": FACTOR,
+        "threads": threads(-(-THREADS // workers)),
         "backlog": BACKLOG,
     }
 

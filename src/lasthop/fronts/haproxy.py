@@ -7,9 +7,9 @@ from typing import Any
 
 from lasthop.errors import HopError
 from lasthop.fronts import program, writing
-from lasthop.fronts.files import open_files
 from lasthop.fronts.front import BACKLOG, CLIENTS
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.limits import open_files
 from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, UnixAddress
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from lasthop.errors import HopError
 from lasthop.fronts import program, writing
-from lasthop.fronts.files import open_files
 from lasthop.fronts.front import BACKLOG, CLIENTS
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.limits import open_files
 from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, UnixAddress
 
 TEMPLATE = "nginx.conf.j2"
+MIME_TYPES = Path("/etc/nginx/mime.types")
 
 
 class Nginx:
@@ -93,6 +94,7 @@ def _alone(directory: Path) -> dict[str, Any]:
         # Started by root, nginx would give its workers to nobody, who may not reach the socket or the directory.
         "root": os.geteuid() == 0,
         "site": None,
+        "types": str(MIME_TYPES) if MIME_TYPES.exists() else None,
         "files": files,
         "connections": min(CLIENTS, files - 64),
         "backlog": BACKLOG,

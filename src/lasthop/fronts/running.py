@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from lasthop.errors import FrontFailed
-from lasthop.fronts.files import with_open_files
 from lasthop.fronts.front import Front
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.limits import with_open_files
 from lasthop.link.address import TcpAddress
 
 START_SECONDS = 20.0

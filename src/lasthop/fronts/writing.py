@@ -18,6 +18,22 @@ from lasthop.link.address import TcpAddress
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+LONGEST_SLUG = 32
+"""nginx has little room for the names of variables (variables_hash_bucket_size), in which it is used."""
+
+STRANGERS = (
+    "Forwarded",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    # It would become HTTP_PROXY in the application, which some libraries take for a setting.
+    "Proxy",
+)
+"""What a client must not say of itself, besides what a front sets: frameworks believe some of these."""
+
+
 class Written(str):
     """A text as it may stand in a configuration."""
 
@@ -38,9 +54,12 @@ def write(template: str, quoted: Callable[[str], Written], hop: Hop, **facts: ob
         keep_trailing_newline=True,
         finalize=_only_written,
     )
-    environment.filters.update(quoted=quoted, comment=comment, slug=slug)
+    environment.filters.update(quoted=quoted, comment=comment)
     text: str = environment.get_template(template).render(
-        hop=hop, is_tcp=isinstance(hop.application, TcpAddress), **facts
+        hop=hop,
+        is_tcp=isinstance(hop.application, TcpAddress),
+        strangers=[Written(name) for name in STRANGERS],
+        **facts,
     )
     return text
 
@@ -60,9 +79,9 @@ def comment(value: object) -> Written:
 
 def slug(hop: Hop) -> Written:
     """A word for what must have another name in another site's file: `shop_example_org`, `run_shop_sock_1f2e3d4c`."""
-    address = str(hop.application)
-    words = re.sub(r"[^a-z0-9]+", "_", (hop.server_name or address.removeprefix("unix:")).lower()).strip("_")
-    if hop.server_name and not hop.server_name.startswith("*"):
+    place = hop.server_name or str(hop.application).removeprefix("unix:")
+    words = re.sub(r"[^a-z0-9]+", "_", place.lower()).strip("_")
+    if words == place.replace(".", "_") and len(words) <= LONGEST_SLUG:
         return Written(words)
-    # Two addresses may differ in nothing but what a word cannot hold.
-    return Written(f"{words[:32].strip('_')}_{zlib.crc32(address.encode()):08x}")
+    # Two places may differ in nothing but what such a word cannot hold.
+    return Written(f"{words[: LONGEST_SLUG - 9].strip('_')}_{zlib.crc32(place.encode()):08x}")
