@@ -22,7 +22,7 @@ from tests.conftest import Serve
 
 from .applications.pages import BLOCK, MIB
 from .raw import connect, reset, to_the_end
-from .watching import at_rest, counters, descriptors, forget_peak, memory, only_worker, peak, until
+from .watching import at_rest, counters, descriptors, forget_peak, memory, only_worker, until
 
 pytestmark = pytest.mark.parametrize("threads", ["1", "16"])
 
@@ -57,7 +57,7 @@ def unharmed(server: Serving, growth: int = 50 * MIB) -> Iterator[int]:
     until(lambda: at_rest(server.pid), f"the worker is at rest again: {counters(server.pid)}")
     assert worker == only_worker(server.pid)
     assert descriptors_before == descriptors(worker)
-    assert peak(worker) - memory_before < growth
+    assert grew(worker, memory_before) < growth
 
 
 def both(server: Serving, each: int) -> list[socket.socket]:

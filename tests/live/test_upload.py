@@ -11,7 +11,7 @@ from tests.conftest import Serve
 
 from .applications.pages import BLOCK, MIB
 from .raw import connect, to_the_end
-from .watching import at_rest, forget_peak, memory, only_worker, peak, until
+from .watching import at_rest, forget_peak, memory, only_worker, until
 
 GIB = 1024
 """In blocks of 1 MiB: exactly what `--limit-request-body` allows when nobody says otherwise."""
@@ -47,7 +47,7 @@ def test_an_upload_of_1_gib_is_never_in_memory(serve: Serve, link: str, framing:
             client.sendall(b"0\r\n\r\n")
         reply = to_the_end(client)
     assert reply.partition(b"\r\n\r\n")[2].decode().startswith(f"{GIB * MIB} {digest.hexdigest()}")
-    assert peak(worker) - memory_before < 50 * MIB
+    assert grew(worker, memory_before) < 50 * MIB
     until(lambda: at_rest(server.pid), "the worker is at rest")
 
 
