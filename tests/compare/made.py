@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 from lasthop.compare.results import Burst, Cell, Cost, Counts, Measured, Results, Round
@@ -47,7 +48,12 @@ class Noise:
 
 QUIET = Noise(0.005, 0.0, 0.01)
 
-_QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 200) for place in range(200)]
+_PLACES = [(place + 0.5) / 200 for place in range(198)] + [1 - 0.01 * 0.7**step for step in range(1, 20)]
+_ENDS = [(here + there) / 2 for here, there in pairwise([0.0, *_PLACES])] + [1.0]
+_QUANTILES = [
+    (NormalDist().inv_cdf(place), there - here)
+    for place, (here, there) in zip(_PLACES, pairwise(_ENDS), strict=True)
+]
 _P99 = NormalDist().inv_cdf(0.99)
 
 
@@ -65,9 +71,12 @@ def latencies(requests: int, median_ms: float, tail: float) -> Counts:
     """A distribution with long tails to the right, of so many replies."""
     width = math.log(tail) / _P99
     counts: dict[int, int] = {}
-    for quantile in _QUANTILES:
+    due = 0.0
+    for quantile, share in _QUANTILES:
         value = _three_digits(median_ms * 1e6 * math.exp(width * quantile))
-        counts[value] = counts.get(value, 0) + requests // len(_QUANTILES)
+        due += share * requests
+        if count := round(due) - sum(counts.values()):
+            counts[value] = counts.get(value, 0) + count
     return sorted(counts.items())
 
 

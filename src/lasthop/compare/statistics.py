@@ -133,6 +133,11 @@ def paired(pairs: Iterable[tuple[float, float]], level: float) -> Ratio | None:
     return _ratio(median(logs), _medians(logs), len(logs), level)
 
 
+def middle(values: Sequence[float], level: float) -> tuple[float, float, float]:
+    """The median of at least one value, and between what it lies."""
+    return median(values), *_ends(_medians(values), level)
+
+
 GRAIN = 300
 
 

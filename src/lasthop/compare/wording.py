@@ -272,7 +272,7 @@ def hop_words(share: float, comparison: Comparison, measured: Figures, behind: s
 
 def times_us(us: float) -> str:
     """CPU time in microseconds, in three digits at most."""
-    return f"{us:,.0f} µs" if us >= 99.5 else f"{us:.3g} µs"
+    return f"{us:,.0f} µs" if us >= 99.5 else f"{us:#.3g} µs"
 
 
 def burst_words(bursts: Sequence[Burst], circumstances: Circumstances) -> list[str]:
