@@ -22,7 +22,7 @@ from tests.conftest import Serve
 
 from .applications.pages import BLOCK, MIB
 from .raw import connect, reset, to_the_end
-from .watching import at_rest, counters, descriptors, forget_peak, memory, only_worker, until
+from .watching import at_rest, counters, descriptors, forget_peak, grew, memory, only_worker, until
 
 pytestmark = pytest.mark.parametrize("threads", ["1", "16"])
 

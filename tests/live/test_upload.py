@@ -11,7 +11,7 @@ from tests.conftest import Serve
 
 from .applications.pages import BLOCK, MIB
 from .raw import connect, to_the_end
-from .watching import at_rest, forget_peak, memory, only_worker, until
+from .watching import at_rest, forget_peak, grew, memory, only_worker, until
 
 GIB = 1024
 """In blocks of 1 MiB: exactly what `--limit-request-body` allows when nobody says otherwise."""
