@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "server": {"errors", "engine", "link", "settings", "http1"},
     "fronts": {"errors", "link"},
     "compare": {"errors", "engine", "link", "fronts", "lasthop"},
-    "cli": {"errors", "settings", "sources", "server", "fronts", "compare", "lasthop"},
+    "cli": {"errors", "kinds", "link", "settings", "sources", "server", "fronts", "compare", "lasthop"},
     "demo": {"errors"},
     "__main__": {"cli"},
     "lasthop": set(),

@@ -229,9 +229,9 @@ class FrontMissing(LasthopError):
 class FrontRefused(LasthopError):
     """A front that does not take a configuration; `said` is what it says of it."""
 
-    def __init__(self, title: str, file: object, said: str) -> None:
+    def __init__(self, title: str, file: object, said: str, hint: str = "") -> None:
         self.said = said
-        super().__init__(f"{title} refuses {file}:\n{_indented(said or 'it does not say why')}")
+        super().__init__(f"{title} refuses {file}:\n{_indented(said or 'it does not say why')}", hint)
 
 
 class FrontFailed(LasthopError):

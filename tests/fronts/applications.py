@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 
 from lasthop.demo import Environ, StartResponse
@@ -17,4 +18,10 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     seen = {name: value for name, value in environ.items() if isinstance(value, str)}
     body = json.dumps(seen | {"length": length, "digest": digest.hexdigest()}).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def which(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    body = os.environ["WHICH"].encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]

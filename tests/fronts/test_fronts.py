@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from lasthop.errors import FrontRefused
 from lasthop.fronts import FRONTS
 from lasthop.fronts.front import Front
 from lasthop.fronts.hop import Hop
-from lasthop.link.address import TcpAddress, UnixAddress
+from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress
 from lasthop.settings import default_of
 from tests.live.watching import counters, until
 
@@ -296,6 +298,45 @@ def test_a_named_site_answers_to_its_name(front: Front, run: Run, server: Servin
     assert "shop.example.org" == ask(entrance, headers={"Host": "shop.example.org"})["HTTP_HOST"]
 
 
+@pytest.mark.parametrize("front", ["nginx", "apache"], indirect=True)
+def test_two_sites_on_one_machine_do_not_get_in_each_others_way(
+    front: Front, directory: Path, run: Run, server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apache finds a pool of connections by the name after the bar: were it the same, one application would get all requests."""
+    entrance = free_port()
+    names = ["one.example", "two.example"]
+    with ExitStack() as running:
+        for name in names:
+            path = directory / f"{name}.sock"
+            log = directory / f"{name}.log"
+            environment = os.environ | {"WHICH": name}
+            running.enter_context(
+                Serving(
+                    "applications:which",
+                    bind=[f"unix:{path}"],
+                    log=log,
+                    cwd=Path(__file__).parent,
+                    env=environment,
+                )
+            )
+            hop = Hop(application=UnixAddress(str(path)), entrance=entrance, server_name=name, websocket=True)
+            text = front.site(hop)
+            if name != names[0]:
+                text = text.replace(f"Listen {entrance}\n", "")
+            (directory / f"{name}.conf").write_text(text)
+        place = directory / "frame"
+        place.mkdir()
+        front.check_site(directory / "*.conf", place)
+        frame = (place / "frame.conf").read_text()
+        monkeypatch.setattr(front, "alone", lambda *_: frame)
+        run(front, server.unix, entrance=entrance)
+        for name in names * 3:
+            connection = Connection(str(entrance))
+            connection.request("GET", "/", headers={"Host": name})
+            assert name.encode() == connection.getresponse().read()
+            connection.close()
+
+
 def test_asks_again_at_once_when_the_application_is_back(front: Front, run: Run, directory: Path) -> None:
     path = directory / "late.sock"
     entrance = run(front, UnixAddress(str(path)), connect_seconds=1).entrance
@@ -307,12 +348,18 @@ def test_asks_again_at_once_when_the_application_is_back(front: Front, run: Run,
         assert "/" == ask(entrance)["PATH_INFO"]
 
 
-@pytest.mark.parametrize("number", [4096])
-def test_has_room_for_thousands_of_clients(front: Front, run: Run, server: Serving, number: int) -> None:
+def test_connects_to_an_abstract_name_where_the_front_can(run: Run, directory: Path) -> None:
+    name = f"lasthop-{directory.name}"
+    log = directory / "log"
+    with Serving("applications:application", bind=[f"unix:@{name}"], log=log, cwd=Path(__file__).parent):
+        assert "/" == ask(run(installed("caddy"), AbstractAddress(name)).entrance)["PATH_INFO"]
+
+
+def test_has_room_for_thousands_of_clients(front: Front, run: Run, server: Serving) -> None:
     entrance = run(front, server.unix).entrance
     clients = []
     try:
-        for _ in range(number):
+        for _ in range(4096):
             client = socket.create_connection((entrance.host, entrance.port), 10)
             clients.append(client)
         for _ in range(2):

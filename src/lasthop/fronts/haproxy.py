@@ -14,6 +14,8 @@ from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, UnixAddress
 
 TEMPLATE = "haproxy.cfg.j2"
+PURGES = 12
+"""HAProxy has no time-out for an idle connection. It closes half of those that are not needed again and again; after 8 times 32 are gone."""
 
 
 class Haproxy:
@@ -87,5 +89,5 @@ def _facts(hop: Hop) -> dict[str, Any]:
         "place": Haproxy.place,
         "upstream": f"unix@{address.path}" if isinstance(address, UnixAddress) else str(address),
         "listen": Written(hop.entrance),
-        "purge": max(1, hop.idle_seconds // 6),
+        "purge": max(1, hop.idle_seconds // PURGES),
     }

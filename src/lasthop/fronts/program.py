@@ -48,7 +48,8 @@ def judged(
         raise FrontRefused(title, file, f"(nothing within {CHECK_SECONDS:.0f} s)") from None
     said = _said(done)
     if done.returncode != 0:
-        raise FrontRefused(title, file, said)
+        privileged = "bind()" in said and "(13: Permission denied)" in said
+        raise FrontRefused(title, file, said, "a port below 1024 takes root: sudo" if privileged else "")
     return said
 
 
