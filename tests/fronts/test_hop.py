@@ -96,6 +96,7 @@ def test_refuses_what_is_no_name_of_a_site(name: str) -> None:
         ("reply_seconds", 0),
         ("connect_seconds", 10**9),
         ("workers", 0),
+        ("clients", 0),
     ],
 )
 def test_refuses_a_number_that_means_nothing(what: str, value: object) -> None:

@@ -39,7 +39,7 @@ def test_a_socket_with_an_odd_name_is_reached_or_refused(
         place = directory / f"front-{number}"
         place.mkdir()
         try:
-            hop = Hop(application=UnixAddress(str(path)), entrance=free_port())
+            hop = Hop(application=UnixAddress(str(path)), entrance=free_port(), clients=32)
             with RunningFront(front, hop, place) as running:
                 connection = Connection(str(running.entrance))
                 connection.request("GET", "/")

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def hop_to(application: str) -> Hop:
-    return Hop(application=parse(application), entrance=free_port(), workers=2)
+    return Hop(application=parse(application), entrance=free_port(), workers=2, clients=64)
 
 
 def alive(group: int) -> list[str]:

@@ -21,8 +21,8 @@ MODULES = Path("/usr/lib/apache2/modules")
 NEEDED = ("mpm_event", "authz_core", "alias", "mime", "headers", "proxy", "proxy_http")
 MIME_TYPES = Path("/etc/mime.types")
 
-THREADS = 4352
-"""Threads of all processes together: so many clients it has room for."""
+SPARE = 32
+"""Threads of each process besides those for its clients. When all are busy, Apache closes connections of clients that wait."""
 
 
 class Apache:
@@ -47,7 +47,7 @@ class Apache:
 
     def alone(self, hop: Hop, directory: Path) -> str:
         """The same within a complete configuration."""
-        return writing.write(TEMPLATE, quoted, hop, alone=_alone(directory, hop.workers), **_facts(hop))
+        return writing.write(TEMPLATE, quoted, hop, alone=_alone(directory, hop), **_facts(hop))
 
     def command(self, file: Path, directory: Path) -> list[str]:
         """In the foreground.
@@ -71,7 +71,7 @@ class Apache:
         """What `apache2 -t` says of a configuration that includes the file."""
         frame = directory / "frame.conf"
         hop = Hop(application=UnixAddress("/not/used.sock"))
-        facts = _alone(directory, hop.workers) | {"site": str(file)}
+        facts = _alone(directory, hop) | {"site": str(file)}
         frame.write_text(writing.write(TEMPLATE, quoted, hop, alone=facts, **_facts(hop)), "utf-8")
         return program.judged(self.title, [*self.command(frame, directory), "-t"], file)
 
@@ -139,7 +139,7 @@ def _pool(path: str) -> str:
     return f"{words or 'socket'}-{zlib.crc32(path.encode()):08x}"
 
 
-def _alone(directory: Path, workers: int) -> dict[str, Any]:
+def _alone(directory: Path, hop: Hop) -> dict[str, Any]:
     return {
         "site": None,
         "directory": str(directory),
@@ -148,7 +148,7 @@ def _alone(directory: Path, workers: int) -> dict[str, Any]:
             {"name": Written(f"{name}_module"), "file": str(MODULES / f"mod_{name}.so")} for name in NEEDED
         ],
         "types": str(MIME_TYPES) if MIME_TYPES.exists() else str(_no_types(directory)),
-        "threads": threads(-(-THREADS // workers)),
+        "threads": threads(hop.workers * (hop.clients + SPARE)) // hop.workers,
         "backlog": BACKLOG,
     }
 

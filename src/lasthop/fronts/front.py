@@ -7,8 +7,6 @@ from typing import Protocol
 
 from lasthop.fronts.hop import Hop
 
-CLIENTS = 16_384
-"""How many connections of clients a front that runs alone has room for, where the limit of open files allows it."""
 BACKLOG = 4096
 """How many connections may wait to be accepted by a front that runs alone."""
 

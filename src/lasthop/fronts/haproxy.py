@@ -7,8 +7,8 @@ from typing import Any
 
 from lasthop.errors import HopError
 from lasthop.fronts import program, writing
-from lasthop.fronts.front import BACKLOG, CLIENTS
-from lasthop.fronts.hop import Hop
+from lasthop.fronts.front import BACKLOG
+from lasthop.fronts.hop import MOST_CLIENTS, Hop
 from lasthop.fronts.limits import open_files
 from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, UnixAddress
@@ -41,7 +41,7 @@ class Haproxy:
     def alone(self, hop: Hop, directory: Path) -> str:  # noqa: ARG002 - it writes no files
         """The same with other global settings."""
         # Each client takes two descriptors, and HAProxy some for itself.
-        facts = {"connections": min(CLIENTS, (open_files() - 256) // 2), "backlog": BACKLOG}
+        facts = {"connections": min(MOST_CLIENTS, (open_files() - 256) // 2), "backlog": BACKLOG}
         return writing.write(TEMPLATE, quoted, hop, alone=facts, **_facts(hop))
 
     def command(self, file: Path, directory: Path) -> list[str]:  # noqa: ARG002 - it writes no files

@@ -28,6 +28,7 @@ MOST_BYTES = 1 << 40
 MOST_SECONDS = 86_400
 MOST_IDLE = 100_000
 MOST_WORKERS = 1024
+MOST_CLIENTS = 16_384
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -66,6 +67,8 @@ class Hop:
     """URL prefixes, and the directories whose files the front serves there itself."""
     workers: int = 1
     """Processes of the front (Caddy and HAProxy: threads), when it runs alone."""
+    clients: int = 4096
+    """How many clients each of these must have room for, when it runs alone. Only Apache pays for room: it has a thread for each."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "application", _application(self.application))
@@ -82,6 +85,7 @@ class Hop:
             ("reply time-out", self.reply_seconds, 1, MOST_SECONDS),
             ("idle time-out", self.idle_seconds, 1, MOST_SECONDS),
             ("number of workers", self.workers, 1, MOST_WORKERS),
+            ("number of clients", self.clients, 1, MOST_CLIENTS),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise HopError(

@@ -6,9 +6,9 @@ import os
 import resource
 from pathlib import Path
 
-from lasthop.fronts.front import CLIENTS
+from lasthop.fronts.hop import MOST_CLIENTS
 
-ENOUGH_FILES = 4 * CLIENTS
+ENOUGH_FILES = 4 * MOST_CLIENTS
 """Twice what the clients take; some programs reserve memory for each descriptor that they may have."""
 
 

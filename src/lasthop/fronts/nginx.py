@@ -8,8 +8,8 @@ from typing import Any
 
 from lasthop.errors import HopError
 from lasthop.fronts import program, writing
-from lasthop.fronts.front import BACKLOG, CLIENTS
-from lasthop.fronts.hop import Hop
+from lasthop.fronts.front import BACKLOG
+from lasthop.fronts.hop import MOST_CLIENTS, Hop
 from lasthop.fronts.limits import open_files
 from lasthop.fronts.writing import Written
 from lasthop.link.address import AbstractAddress, UnixAddress
@@ -96,7 +96,8 @@ def _alone(directory: Path) -> dict[str, Any]:
         "site": None,
         "types": str(MIME_TYPES) if MIME_TYPES.exists() else None,
         "files": files,
-        "connections": min(CLIENTS, files - 64),
+        # Those to the application count as well.
+        "connections": min(2 * MOST_CLIENTS, files - 64),
         "backlog": BACKLOG,
         "pid": str(directory / "nginx.pid"),
         **{name: str(directory / name) for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi")},

@@ -65,8 +65,9 @@ class RunningFront:
         file.write_text(self.front.alone(self.hop, self.directory), "utf-8")
         command = with_open_files(self.front.command(file, self.directory))
         taken = _is_taken(self.entrance)
+        self._output.write_bytes(b"")
         try:
-            with self._output.open("wb") as output:
+            with self._output.open("ab") as output:  # Apache opens it a second time, as /dev/stderr
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
