@@ -5,9 +5,14 @@ BIN := .venv/bin
 COMPILED := $(shell grep -rl --include='*.py' '^\# cython:' src) $(shell find src -name '*.pxd')
 ARGS ?=
 
-.PHONY: setup demo test test-sanitized check format docs bench fuzz clean
+.PHONY: setup compare demo test test-sanitized check format bench fuzz clean
 
 setup: .venv/.built                     ## .venv with everything, lasthop compiled in place
+
+compare: setup                          ## which link is better here, behind nginx? A minute; a page in build/
+	@$(PYTHON) -m tools.debian compare
+	@mkdir -p build
+	@$(BIN)/lasthop compare lasthop.demo:application --json build/compare.json --html build/compare.html $(ARGS)
 
 demo: setup                             ## serve the example on both links, say what came back and what it cost
 	@$(BIN)/python -m lasthop.demo $(ARGS)
@@ -23,11 +28,9 @@ check: setup                            ## everything but the tests: lint, forma
 	$(BIN)/mypy
 	$(BIN)/python -m tools.settings_page --check
 
-format: setup                           ## bring the sources into form
+format: setup                           ## bring the sources into form, write the generated pages
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
-
-docs: setup                             ## write the generated pages
 	$(BIN)/python -m tools.settings_page
 
 test-sanitized: setup                   ## the tests on a build with address and undefined-behaviour sanitizers

@@ -17,8 +17,9 @@ from pathlib import Path
 PROGRAMS = {
     "test": {
         "curl": "curl", "nginx": "nginx-light", "apache2": "apache2", "haproxy": "haproxy", "caddy": "caddy",
-        "strace": "strace",
+        "strace": "strace", "chromium": "chromium", "h2load": "nghttp2-client", "wrk": "wrk",
     },
+    "compare": {"nginx": "nginx-light"},
     "bench": {"nginx": "nginx-light", "h2load": "nghttp2-client", "wrk": "wrk"},
     "fuzz": {"clang": "clang"},
 }  # fmt: skip

@@ -10,7 +10,7 @@ from lasthop.settings import NAMES, default_of, kind_of, option_of, says_of, var
 PAGE = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 
 HEAD = """\
-<!-- Written by tools/settings_page.py from src/lasthop/settings.py: change that, then run `make docs`. -->
+<!-- Written by tools/settings_page.py from src/lasthop/settings.py: change that, then run `make format`. -->
 
 # Settings
 
@@ -44,7 +44,7 @@ def main() -> int:
         return 0
     if PAGE.exists() and PAGE.read_text() == page:
         return 0
-    print(f"{PAGE.name} is not what the settings say.\nhint: make docs", file=sys.stderr)
+    print(f"{PAGE.name} is not what the settings say.\nhint: make format", file=sys.stderr)
     return 1
 
 

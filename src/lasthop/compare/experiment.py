@@ -1,0 +1,65 @@
+"""A comparison from its plan to its results: the stand, the rounds, the burst; saved after each round, and whole when it is interrupted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lasthop.compare import bursts, machine, rounds
+from lasthop.compare.plan import LEAST_ROUNDS, Plan
+from lasthop.compare.progress import progress_on
+from lasthop.compare.results import Results, Round
+from lasthop.compare.stand import Stand, Standing
+from lasthop.errors import HopFailed
+
+
+def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
+    """Measure what the plan says. Ctrl-C gives what there is; nothing measured at all raises HopFailed."""
+    with Stand.here(plan) as stand:
+        results = Results(
+            cells=plan.cells,
+            request={
+                "method": plan.request.method,
+                "path": plan.request.path,
+                "headers": [list(each) for each in plan.request.headers],
+                "body_bytes": len(plan.request.body),
+            },
+            environment=machine.describe(plan, stand.cores),
+            seed=plan.seed,
+            rounds_planned=LEAST_ROUNDS,
+            slice_seconds=plan.slice_seconds,
+        )
+        if not quiet:
+            minutes = plan.seconds / 60
+            about = f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
+            print(f"{len(plan.cells)} cells, about {about}: {'; '.join(plan.cells)}", file=sys.stderr)
+
+        def beside(standing: dict[str, Standing]) -> None:
+            try:
+                bursts.burst_all(standing, plan, results)
+            except OSError as error:
+                results.problems.append(f"no burst was measured: {error.strerror or error}")
+
+        with progress_on(None, plan.seconds, quiet) as progress:
+
+            def after(done: Round) -> None:
+                for name, why in done.failures.items():
+                    text = f"{name}: {why}"
+                    if text not in results.problems:
+                        results.problems.append(text)
+                progress.round(done, results)
+                if save_to is not None:
+                    results.save(save_to)
+
+            try:
+                rounds.run(stand, plan, results, progress.cell, after, beside)
+            except KeyboardInterrupt:
+                results.ended = "it was interrupted"
+            except OSError as error:
+                results.ended = f"the system refused: {error.strerror or error}"
+    if save_to is not None and results.rounds:
+        results.save(save_to)
+    if not any(each.cells for each in results.rounds):
+        whole = "\n".join(dict.fromkeys(results.problems)) or results.ended or "no round was completed"
+        raise HopFailed(f"nothing could be measured: {whole}")
+    return results

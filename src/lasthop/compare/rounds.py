@@ -1,0 +1,242 @@
+"""The rounds of a comparison: every cell with fresh processes, measured in short slices in a random order and once more in the mirrored one.
+
+Fresh processes, since where a process's memory happens to lie and how its hashes are seeded changes its cost by some per cent for as long as
+it lives. Short slices close together, so that what the machine does meanwhile is done to all cells alike; mirrored, so that a drift within the round
+cancels. Each cell's slices of a round are added up: a round gives one figure a cell, and figures of the same round are compared.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lasthop.compare.cost import Machine, calls_during, counters, foreign_share
+from lasthop.compare.plan import LEAST_ROUNDS, Plan
+from lasthop.compare.processes import pinned
+from lasthop.compare.results import Cost, Counts, Measured, Results, Round, merge
+from lasthop.compare.stand import Stand, Standing, disagreements, request_of
+from lasthop.engine import load as engine_load
+
+MOST_PASSES = 4
+"""How often a round goes through its order and back, where starting takes much longer than measuring."""
+COUNTED_REQUESTS = 2000
+"""For how many requests system calls are counted."""
+
+
+@dataclass
+class _Sum:
+    """Slices of one cell in one round, added up."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    latencies: list[Counts] = field(default_factory=list)
+    latency_max_ns: int = 0
+    server_ns: int = 0
+    front_ns: int = 0
+    server_ticks: list[int] = field(default_factory=lambda: [0, 0])
+    """User and kernel, of the slices with their warm-up."""
+    front_ticks: list[int] = field(default_factory=lambda: [0, 0])
+    server_switches: float = 0.0
+    front_switches: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    planned: int = 0
+    load_ns: int = 0
+    foreign: float = 0.0
+    stolen: float = 0.0
+
+
+class Load(Protocol):
+    """What is asked of the engine's load, which is compiled: its types are not to be read."""
+
+    def run(
+        self, seconds: float, *, warmup: float = 0.0, requests: int = 0, pids: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """Ask until the time is up or the requests are made; what happened meanwhile."""
+
+
+_make_load: Callable[..., Load] = engine_load.Load
+
+
+def load_of(standing: Standing, plan: Plan) -> Load:
+    """The load for a cell: it keeps its own connections to a front in any case, since what differs is the hop."""
+    cell = standing.cell
+    keeps = cell.keep_alive or standing.front is not None
+    return _make_load(
+        standing.address,
+        [request_of(plan, cell).text(keep_alive=keeps)],
+        connections=cell.connections,
+        keep_alive=keeps,
+        rate=cell.rate,
+        is_head=plan.request.method == "HEAD",
+        reply_timeout=plan.reply_seconds,
+        seed=plan.seed,
+    )
+
+
+def measure(stand: Stand, standing: Standing, plan: Plan, total: _Sum) -> None:
+    """One slice of one cell, added to what the round has of it."""
+    server_pids, front_pids = standing.pids()
+    before = counters(server_pids), counters(front_pids), Machine.now(), time.process_time()
+    began = time.monotonic()
+    with pinned(stand.cores.load):
+        told = load_of(standing, plan).run(
+            plan.slice_seconds, warmup=plan.warm_seconds, pids=[*server_pids, *front_pids]
+        )
+    took = time.monotonic() - began
+    after = counters(server_pids), counters(front_pids), Machine.now(), time.process_time()
+    within = told["seconds"] / took  # of the counters, which ran during the warm-up too
+    used = told["pids"]
+    server_ns = sum(max(0, used.get(pid, 0)) for pid in server_pids)
+    front_ns = sum(max(0, used.get(pid, 0)) for pid in front_pids)
+    if any(used.get(pid, 0) < 0 for pid in (*server_pids, *front_pids)):
+        total.errors["process_ended"] = total.errors.get("process_ended", 0) + 1
+    total.seconds += told["seconds"]
+    total.requests += told["requests"]
+    for status, count in told["statuses"].items():
+        total.statuses[str(status)] = total.statuses.get(str(status), 0) + count
+    for kind, count in told["errors"].items():
+        if count:
+            total.errors[kind] = total.errors.get(kind, 0) + count
+    total.latencies.append(told["latency"]["counts"])
+    total.latency_max_ns = max(total.latency_max_ns, told["latency"]["max_ns"], told["pending_max_ns"])
+    total.server_ns += server_ns
+    total.front_ns += front_ns
+    for ticks, old, new in (
+        (total.server_ticks, before[0], after[0]),
+        (total.front_ticks, before[1], after[1]),
+    ):
+        ticks[0] += new.user_ticks - old.user_ticks
+        ticks[1] += new.kernel_ticks - old.kernel_ticks
+    total.server_switches += (after[0].switches - before[0].switches) * within
+    total.front_switches += (after[1].switches - before[1].switches) * within
+    total.bytes_in += told["bytes_in"]
+    total.bytes_out += told["bytes_out"]
+    total.planned += told.get("planned", 0)
+    total.load_ns += told["busy_ns"]
+    own = (server_ns + front_ns) / 1e9 / max(within, 0.01) + after[3] - before[3]
+    foreign, stolen = foreign_share(before[2], after[2], own, took)
+    total.foreign += foreign * told["seconds"]
+    total.stolen += stolen * told["seconds"]
+
+
+def _cost(ns: int, ticks: list[int], switches: float, requests: int, calls: float | None) -> Cost:
+    cpu_us = ns / 1000 / requests
+    counted = sum(ticks)
+    return Cost(cpu_us, cpu_us * ticks[1] / counted if counted else None, switches / requests, calls)
+
+
+def _measured(total: _Sum, standing: Standing, calls: tuple[float | None, float | None]) -> Measured:
+    requests = max(1, total.requests)
+    return Measured(
+        seconds=total.seconds,
+        requests=total.requests,
+        statuses=total.statuses,
+        errors=total.errors,
+        latency=merge(total.latencies),
+        latency_max_ns=total.latency_max_ns,
+        server=_cost(total.server_ns, total.server_ticks, total.server_switches, requests, calls[0]),
+        front=_cost(total.front_ns, total.front_ticks, total.front_switches, requests, calls[1])
+        if standing.front is not None
+        else None,
+        bytes_in=total.bytes_in,
+        bytes_out=total.bytes_out,
+        load_busy=total.load_ns / 1e9 / total.seconds if total.seconds else 0.0,
+        foreign=total.foreign / total.seconds if total.seconds else 0.0,
+        stolen=total.stolen / total.seconds if total.seconds else 0.0,
+        planned=total.planned,
+    )
+
+
+def count_calls(standing: Standing, plan: Plan) -> tuple[float | None, float | None]:
+    """System calls a request of the server and of the front."""
+
+    def work() -> int:
+        told = load_of(standing, plan).run(plan.reply_seconds, requests=COUNTED_REQUESTS)
+        return int(told["requests"])
+
+    server_pids, front_pids = standing.pids()
+    return calls_during(server_pids, work), calls_during(front_pids, work) if front_pids else None
+
+
+def one_round(
+    stand: Stand,
+    plan: Plan,
+    number: int,
+    passes: int,
+    chance: random.Random,
+    tell: Callable[[str], None],
+    beside: Callable[[dict[str, Standing]], None] | None = None,
+) -> tuple[Round, float]:
+    """Measure every cell; `beside` is called with what stands when all is measured. With the seconds that starting took."""
+    order = list(plan.cells)
+    chance.shuffle(order)
+    began = time.monotonic()
+    with stand.up(plan.cells) as (standing, failures):
+        starting = time.monotonic() - began
+        for name, why in disagreements(standing).items():
+            failures[name] = why
+            del standing[name]
+        totals = {name: _Sum() for name in order if name in standing}
+        there = [name for name in order if name in standing]
+        for _ in range(passes):
+            for name in (*there, *reversed(there)):
+                tell(name)
+                measure(stand, standing[name], plan, totals[name])
+        for name in list(there):
+            if not standing[name].server.alive:
+                failures[name] = f"the server ended in the middle:\n{standing[name].server.said()}"
+                there.remove(name)
+        calls: dict[str, tuple[float | None, float | None]] = {}
+        if number == 1:
+            tell("system calls")
+            with pinned(stand.cores.load):
+                calls = {name: count_calls(standing[name], plan) for name in there}
+        cells = {
+            name: _measured(totals[name], standing[name], calls.get(name, (None, None)))
+            for name in plan.cells
+            if name in there
+        }
+        if beside is not None:
+            beside({name: standing[name] for name in plan.cells if name in there})
+        return Round(number, order, cells, failures), starting
+
+
+def run(
+    stand: Stand,
+    plan: Plan,
+    results: Results,
+    tell: Callable[[str], None],
+    after_round: Callable[[Round], None],
+    beside_first: Callable[[dict[str, Standing]], None],
+) -> None:
+    """Rounds until the time is up. `after_round` may save; `beside_first` is given what stands at the end of the first round."""
+    chance = random.Random(plan.seed)  # noqa: S311 - an order, no secret
+    began = time.monotonic()
+    passes = 1
+    number = 0
+    while True:
+        number += 1
+        at = time.monotonic()
+        measured, starting = one_round(
+            stand, plan, number, passes, chance, tell, beside_first if number == 1 else None
+        )
+        results.rounds.append(measured)
+        took = time.monotonic() - at
+        if number == 1:
+            slices = 2 * len(plan.cells) * (plan.slice_seconds + plan.warm_seconds)
+            passes = max(1, min(MOST_PASSES, round(starting / slices)))
+        left = plan.seconds - (time.monotonic() - began)
+        rest = starting + 2 * passes * len(plan.cells) * (plan.slice_seconds + plan.warm_seconds)
+        more = int(left / max(rest, 0.001)) if number == 1 else int(left / max(took, 0.001))
+        results.rounds_planned = max(number + more, LEAST_ROUNDS)
+        if plan.most_rounds:
+            results.rounds_planned = min(results.rounds_planned, plan.most_rounds)
+        after_round(measured)
+        if not measured.cells or number >= results.rounds_planned:
+            return

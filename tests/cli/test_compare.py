@@ -1,0 +1,110 @@
+"""`lasthop compare`: options, errors, and what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lasthop.cli import main
+from lasthop.cli.compare import parser, plan_of
+from lasthop.compare.plan import Plan
+from lasthop.errors import UsageError
+
+HERE = Path(__file__).parent.parent / "compare"
+
+
+def plan(*arguments: str) -> Plan:
+    return plan_of(parser().read(["shop:app", "--front", "direct", *arguments]))
+
+
+def test_by_default_both_links_are_compared_kept_alive_and_not() -> None:
+    found = plan()
+    assert 5 == len(found.cells)
+    assert {"lasthop"} == {cell.server for cell in found.cells.values()}
+    assert ("GET", "/", b"") == (found.request.method, found.request.path, found.request.body)
+    assert 60.0 == found.seconds
+
+
+def test_thorough_takes_ten_minutes() -> None:
+    assert 600.0 == plan("--thorough").seconds
+
+
+def test_a_body_makes_it_a_post() -> None:
+    assert ("POST", b"a=1") == (plan("--data", "a=1").request.method, plan("--data", "a=1").request.body)
+    assert "POST" == plan("--body-bytes", "1000").request.method
+
+
+def test_a_body_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b"\0\1")
+    assert b"\0\1" == plan("--data", f"@{tmp_path}/body").request.body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--link", "unxi"], "did you mean unix"),
+        (["--front", "ngnix"], "did you mean nginx"),
+        (["--server", "unicorn"], "did you mean"),
+        (["--keep-alive", "maybe"], "one of on, off"),
+        (["--link", "unix,unix"], "twice"),
+        (["--link", ""], "nothing"),
+        (["--connections", "0"], "from 1 to"),
+        (["--connections", "many"], "no number"),
+        (["--rate", "-1"], "from 0"),
+        (["--seconds", "0.2"], "at least 1"),
+        (["--seconds", "nan"], "at least 1"),
+        (["--path", "shop"], "must begin with /"),
+        (["--path", "/a b"], "%20"),
+        (["--header", "X-Y"], "NAME: VALUE"),
+        (["--header", "X: y\r\nZ: w"], "NAME: VALUE"),
+        (["--method", "GET /"], "no method"),
+        (["--data", "@/no/such/file"], "No such file"),
+        (["--data", "a", "--body-bytes", "5"], "contradict"),
+        (["--sede", "1"], "did you mean --seed"),
+    ],
+)
+def test_what_is_wrong_is_named(arguments: list[str], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan(*arguments)
+    assert says in str(caught.value)
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert 2 == main(["compare", "shop:app", "--front", "direct", "--html", "/no/such/dir/page.html"])
+    assert "/no/such/dir" in capsys.readouterr().err
+
+
+def test_a_comparison_is_shown_saved_and_shown_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE)
+    file, page = tmp_path / "results.json", tmp_path / "page.html"
+    options = ["--front", "direct", "--seconds", "6", "--threads", "2", "--seed", "7", "--burst", "100"]
+    code = main(["compare", "applications:hello", *options, "--json", str(file), "--html", str(page)])
+    first = capsys.readouterr()
+    assert 1 == code, first.err  # so few rounds are no verdict, and are said to be none
+    assert "too few rounds" in first.out
+    assert "UNIX" in first.out
+    assert "round 1 of about" in first.err
+    assert page.read_text().startswith("<!doctype html>") or page.read_text().startswith("<!DOCTYPE html>")
+    assert 1 == main(["compare", "show", str(file)])
+    assert first.out.strip() == capsys.readouterr().out.strip()
+    assert 0 == main(["compare", "diff", str(file), str(file)])
+    assert capsys.readouterr().out
+
+
+def test_an_application_that_cannot_be_imported_is_said_with_its_own_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE)
+    assert 1 == main(["compare", "no_such_module:app", "--front", "direct", "--seconds", "2"])
+    assert "no_such_module" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_comparison_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "odd.json").write_text("{}")
+    assert 2 == main(["compare", "show", str(tmp_path / "odd.json")])
+    assert "odd.json" in capsys.readouterr().err
