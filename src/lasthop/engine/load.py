@@ -70,14 +70,12 @@ _LONGEST = 1e8
 
 def _seconds(name, value, least):
     """A time as a number of seconds, held to its bounds."""
-    if isinstance(value, (bool, str, bytes)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number of seconds, not {value!r}")
-    number = float(value)
-    if not least <= number <= _LONGEST:
-        raise ValueError(
-            f"{name} is {value!r} s, but it must be {'more than 0' if least > 0 else 'at least 0'}"
-        )
-    return number
+    if not least <= value <= _LONGEST:
+        rule = "more than 0" if least > 0 else "at least 0"
+        raise ValueError(f"{name} is {value!r} s, but it must be {rule} and at most {_LONGEST:.0f}")
+    return float(value)
 
 
 def _count(name, value, least, most):
@@ -143,9 +141,8 @@ class Load:
         self.asked.expected = _count("expect_body", expect_body, -1, (1 << 62) - 1)
         if not keep_alive and self.asked.pipeline > 1:
             raise ValueError("pipeline needs keep_alive: without it a connection has one request")
-        if isinstance(rate, (bool, str, bytes)):
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise TypeError(f"rate is a number of requests a second, not {rate!r}")
-        rate = float(rate)
         if not 0 <= rate <= 1e9 or 0 < rate < 1e-6:
             raise ValueError(f"rate is {rate!r} requests a second, but it must be 0 (a closed loop) to 1e9")
         self.asked.interval_ns = 1e9 / rate if rate else 0.0
