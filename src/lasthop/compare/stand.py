@@ -168,7 +168,7 @@ class Stand:
         directory.mkdir()
         hop = Hop(
             application=address, entrance=entrance, keep_alive=cell.connections * 2 if cell.keep_alive else 0,
-            upload_bytes=max(1 << 20, 2 * len(self._plan.request.body)), workers=1,
+            upload_bytes=max(1 << 20, 2 * len(self._plan.request.body)), workers=1, clients=cell.connections * 2,
         )  # fmt: skip
         with pinned(self.cores.front):
             front = stack.enter_context(RunningFront(find(cell.front), hop, directory))
