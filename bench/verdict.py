@@ -1,0 +1,79 @@
+"""How sure `lasthop compare` is: how often it claims a difference where there is none, and how often it finds one that is there.
+
+``python -m bench.verdict`` compares an application with itself (A/A), and with one that does 5 % more work, again and again, by the command line and
+on the real machine, and counts what the verdicts say. What it prints is the measurement that docs/design/compare.md quotes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lasthop.compare import verdict
+from lasthop.compare.results import Results, load
+
+HERE = Path(__file__).parent / "applications"
+
+
+def compare(targets: list[str], seconds: float, seed: int, *options: str) -> Results:
+    """One comparison on `unix:`, kept alive, without a front."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "results.json"
+        command = [
+            sys.executable,
+            "-m",
+            "lasthop",
+            "compare",
+            *targets,
+            "--front",
+            "direct",
+            "--link",
+            "unix",
+        ]
+        command += ["--keep-alive", "on", "--burst", "0", "--seconds", str(seconds), "--seed", str(seed)]
+        command += ["--quiet", "--json", str(file), *options]
+        subprocess.run(command, cwd=HERE, check=False, stdout=subprocess.DEVNULL)
+        return load(file)
+
+
+def claims(results: Results) -> list[str]:
+    """The metrics for which the verdict claims a difference of the two applications."""
+    found = verdict.judge(results)
+    return [
+        metric
+        for each in found.comparisons
+        if each.factor == "target"
+        for metric, judged in each.judged.items()
+        if judged.shown
+    ]
+
+
+def main() -> None:
+    """Compare and count."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--same", type=int, default=20, help="comparisons of a thing with itself")
+    words.add_argument("--more", type=int, default=10, help="comparisons with one that does 5 %% more work")
+    words.add_argument("--seconds", type=float, default=40.0, help="of each comparison")
+    asked = words.parse_args()
+    same = []
+    for number in range(asked.same):
+        results = compare(["working:less", "working:again"], asked.seconds, number)
+        same.append(claims(results))
+        print(json.dumps({"same": number, "rounds": len(results.rounds), "claimed": same[-1]}), flush=True)
+    found = []
+    for number in range(asked.more):
+        results = compare(["working:less", "working:more"], asked.seconds, number)
+        found.append(claims(results))
+        print(json.dumps({"more": number, "rounds": len(results.rounds), "claimed": found[-1]}), flush=True)
+    print(f"no difference shown in {sum(not each for each in same)} of {len(same)} comparisons with itself")
+    print(
+        f"a difference found in {sum(bool(each) for each in found)} of {len(found)} comparisons with 5 % more work"
+    )
+
+
+if __name__ == "__main__":
+    main()
