@@ -97,9 +97,10 @@ def measured(
         rate = min(rate, cell.rate)
     requests = int(rate * seconds)
     cost = math.exp(dearer + common)
+    front_cost = cost * math.exp(0.5 * each * _deviation(chance))
     front = None
     if cell.front != "direct":
-        us = (truth.front_us if truth.front_us is not None else 12.0) * cost
+        us = (truth.front_us if truth.front_us is not None else 12.0) * front_cost
         front = Cost(us, us * 0.75, 0.4, 4.0)
     failing = int(requests * truth.failing)
     median_ms = 1000 * cell.connections / truth.requests_per_second / 1.15 * math.exp(slower + common)

@@ -5,7 +5,7 @@ Knows the data; judges nothing and says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -48,8 +48,8 @@ METRICS = {
     "p99": Metric("latency, 99 %", "ms", -1, lambda each: latency_ms(each.latency, 0.99)),
 }
 QUESTIONS = 3
-"""How many of the metrics can err apart: requests and median latency are one question (a closed loop's latency is its connections
-divided by its requests), the tail is one, and CPU with its parts is one."""
+"""How many of the metrics err apart, about: requests and median latency are one question (a closed loop's latency is its connections divided
+by its requests), the tail is one, CPU with its parts is one. Whether that is enough, tests/compare/simulate.py tells."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Figures:
     failed: int
     requests_per_second: float
     """The rounds' median; so are the costs."""
+    typical: Mapping[str, float]
+    """Of each metric: the rounds' median, as ratios are of medians."""
     server: Cost
     front: Cost | None
     latency: Counts
@@ -122,6 +124,7 @@ def figures(results: Results, cell: str) -> Figures | None:
         requests=requests,
         failed=sum(failed(each, results) for each in rounds),
         requests_per_second=median(each.requests_per_second for each in rounds),
+        typical={name: median(map(metric.of, rounds)) for name, metric in METRICS.items()},
         server=_cost([each.server for each in rounds]),
         front=_cost(fronts) if fronts else None,
         latency=merge(each.latency for each in rounds),

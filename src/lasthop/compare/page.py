@@ -6,6 +6,7 @@ errors come from outside. Nothing is fetched, no script runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,11 @@ from lasthop.compare.wording import (
     Circumstances,
     capital,
     interval,
-    level_name,
     per_cent,
     seconds,
     times,
     times_us,
+    title_name,
 )
 
 LINK_TONES = {"unix": "a", "tcp": "b", "tcp6": "c"}
@@ -82,7 +83,7 @@ class Arrangement:
             cell = self._cells[name]
             around = capital(self.circumstances.of(name, self.contrast))
             level = getattr(cell, self.contrast)
-            label = capital(level_name(self.contrast, level).removeprefix("the "))
+            label = title_name(self.contrast, level)
             row = Row(name, f"{label}, again" if cell.twin else label, self.tone(level), cell.twin)
             found.setdefault(around, Group(around, [])).rows.append(row)
         return list(found.values())
@@ -99,6 +100,7 @@ def page(results: Results, verdict: Verdict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    jinja.filters["typeset"] = typeset
     arranged = Arrangement(results, verdict)
     return jinja.get_template("page.html.j2").render(
         results=results,
@@ -125,12 +127,28 @@ def page(results: Results, verdict: Verdict) -> str:
     )
 
 
+KEPT_TOGETHER = re.compile(r"\[[^\]\s]*\]|\d[\d.,]* (?:%|s|ms|µs)(?!\w)")
+"""Figures that must not be broken at the end of a line: intervals, and a number with its unit."""
+
+
+def typeset(text: str) -> Any:
+    """The text, escaped, with its figures kept together."""
+    from markupsafe import Markup, escape
+
+    found = Markup()
+    at = 0
+    for each in KEPT_TOGETHER.finditer(text):
+        found += escape(text[at : each.start()]) + Markup('<span class="whole">{}</span>').format(each[0])
+        at = each.end()
+    return found + escape(text[at:])
+
+
 COMPARED = ("requests", "cpu", "cpu_server", "cpu_front", "p50", "p99")
-TILES: dict[str, tuple[str, Callable[[Figures], str]]] = {
-    "requests": ("requests/s", lambda each: f"{each.requests_per_second:,.0f}"),
-    "cpu": ("CPU a request", lambda each: times_us(each.cpu_us)),
-    "p50": ("latency, median", lambda each: ms(latency_ms(each.latency, 0.5))),
-    "p99": ("latency, 99th percentile", lambda each: ms(latency_ms(each.latency, 0.99))),
+TILES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "requests": ("requests/s", lambda value: f"{value:,.0f}"),
+    "cpu": ("CPU a request", times_us),
+    "p50": ("latency, median", ms),
+    "p99": ("latency, 99th percentile", ms),
 }
 
 
@@ -159,7 +177,10 @@ def tiles(results: Results, verdict: Verdict) -> list[dict[str, Any]]:
         return []
     if main.answer is Answer.SECOND:
         main = main.turned()
-    names = Circumstances(results.cells).subjects(main)
+    names = [
+        title_name(main.factor, getattr(results.cells[cell], main.factor))
+        for cell in (main.first, main.second)
+    ]
     found = []
     for metric in dict.fromkeys([*main.leading, "p99"]):
         judged = main.judged[metric]
@@ -173,7 +194,7 @@ def tiles(results: Results, verdict: Verdict) -> list[dict[str, Any]]:
                 "interval": interval(judged.ratio) if judged.shown else "",
                 "hidden": per_cent(judged.ratio.detectable),
                 "both": [
-                    (capital(name.removeprefix("the ")), figure(verdict.figures[cell]))
+                    (name, figure(verdict.figures[cell].typical[metric]))
                     for name, cell in zip(names, (main.first, main.second), strict=True)
                 ],
             }
@@ -185,24 +206,34 @@ def titled(comparison: Comparison, arranged: Arrangement) -> tuple[str, str]:
     """What is set against what, and under which circumstances."""
     if comparison.factor == "twin":
         return "The same thing, measured twice", comparison.first
-    first, second = (name.removeprefix("the ") for name in arranged.circumstances.subjects(comparison))
+    factor = comparison.factor
+    first, second = (
+        title_name(factor, getattr(arranged.circumstances.cells[name], factor))
+        for name in (comparison.first, comparison.second)
+    )
     return (
-        f"{capital(first)} : {second}",
+        f"{first} : {second}",
         arranged.circumstances.of(comparison.first, comparison.factor),
     )
 
 
+LANES = {"requests": "requests/s", "p50": "latency, p50", "cpu": "CPU a request", "p99": "latency, p99"}
+
+
 def forest(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
     """Every comparison's ratios with their intervals on one axis around 1."""
-    lanes = {"requests": "requests/s", "cpu": "CPU a request", "p99": "latency, p99"}
     found = shown_comparisons(verdict)
-    ratios = [ratio for each in found for metric in lanes if (ratio := each.judged[metric].ratio)]
+    ratios = [
+        ratio for each in found for metric in (*each.leading, "p99") if (ratio := each.judged[metric].ratio)
+    ]
     scale = plots.ratio_scale(end for ratio in ratios for end in (ratio.low, ratio.high))
     rows = []
     for each in found:
         title, around = titled(each, arranged)
         drawn = []
-        for metric, label in lanes.items():
+        for metric, label in LANES.items():
+            if metric not in (*each.leading, "p99"):
+                continue
             judged = each.judged[metric]
             if judged.ratio is None:
                 continue
@@ -320,13 +351,8 @@ def latency(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
         name: plots.percentile_line(counts, min(most, plots.reach(counts))) for name, counts in known.items()
     }
     values = [value for points in lines.values() for _, value in points if value > 0] or [1.0]
-    across = plots.Scale(0.0, most)
+    across = plots.nines_scale(most)
     up = plots.Scale(min(values) / 1.15, max(values) * 1.15, is_log=True)
-    across_ticks = [
-        plots.Tick(across.at(plots.nines(share)), f"{label} %")
-        for share, label in plots.NINES
-        if plots.nines(share) <= most + 1e-9
-    ]
     panels = []
     for group in arranged.groups:
         rows = [row for row in group.rows if row.name in lines]
@@ -340,7 +366,7 @@ def latency(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
             for row in rows
         ]
         panels.append({"group": group, "lines": drawn, "figures": figures})
-    return {"panels": panels, "across": across_ticks, "up": plots.log_ticks(up)}
+    return {"panels": panels, "across": plots.nines_ticks(across), "up": plots.log_ticks(up)}
 
 
 def bursts(results: Results) -> list[dict[str, Any]]:
@@ -367,7 +393,7 @@ def bursts(results: Results) -> list[dict[str, Any]]:
         cell = results.cells[each.cell]
         found.append(
             {
-                "label": capital(level_name("link", cell.link).removeprefix("the "))
+                "label": title_name("link", cell.link)
                 + (f", {cell.server}" if len({other.server for other in results.cells.values()}) > 1 else ""),
                 "parts": parts,
                 "counts": burst_parts(each),
@@ -398,7 +424,9 @@ def raw(name: str, cell: Cell, each: Figures) -> dict[str, str]:
         "rounds": f"{each.rounds}",
         "requests": f"{each.requests:,}",
         "requests/s": f"{each.requests_per_second:,.0f}",
-        **{f"p{share * 100:g}": ms(latency_ms(each.latency, share)) for share in PERCENTILES},
+        "p50, a round": ms(each.typical["p50"]),
+        "p99, a round": ms(each.typical["p99"]),
+        **{f"p{share * 100:g}, all": ms(latency_ms(each.latency, share)) for share in PERCENTILES},
         "max": ms(each.latency_max_ms),
         "server CPU": times_us(each.server.cpu_us),
         "of it kernel": _figure(each.server.kernel_us, ".3g"),
@@ -457,8 +485,17 @@ def facts(results: Results, verdict: Verdict) -> dict[str, Any]:
         else f"{levels[0] * 100:.2f} %"
         if levels
         else "",
-        "family": f"{FAMILY:.0%}",
-        "power": f"{POWER:.0%}",
+        "disturbed": max(
+            (
+                judged.ratio.disturbed
+                for each in verdict.comparisons
+                for judged in each.judged.values()
+                if judged.ratio
+            ),
+            default=0,
+        ),
+        "family": per_cent(FAMILY).replace(".0", ""),
+        "power": per_cent(POWER),
     }
 
 

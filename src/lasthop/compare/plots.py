@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from lasthop.compare.results import Counts
 
 RATIO_TICKS = (
-    0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
-    1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0,
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0,
+    1.02, 1.05, 1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0,
 )  # fmt: skip
-MOST_TICKS = 6
-TICK_DISTANCE = 13.0
+TICK_DISTANCE = 14.0
 """Per cent of the plot between two labels, at least: what `1,000,000` takes on a phone."""
 
 
@@ -80,10 +79,11 @@ def from_zero(most: float) -> tuple[Scale, list[Tick]]:
 
 def log_ticks(scale: Scale) -> list[Tick]:
     """1, 2, 5, 10, ... as far as there is room."""
-    few = math.log10(scale.high / scale.low) > 2.2
+    decades = math.log10(scale.high / scale.low)
+    factors = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 3.5 else (1,)
     found = []
     for power in range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1):
-        for factor in (1,) if few else (1, 2, 5):
+        for factor in factors:
             value = factor * 10.0**power
             if scale.low <= value <= scale.high:
                 found.append(Tick(scale.at(value), f"{value:g}"))
@@ -100,6 +100,24 @@ NINES = (
 )
 LEAST_BEYOND = 10
 STEPS = 90
+FIRST = 0.125
+"""Where lines begin, in nines: at 25 %. The fastest quarter is not what anybody waits for."""
+
+
+def nines_ticks(scale: Scale) -> list[Tick]:
+    """The percentiles that there is room for, the best known first."""
+    chosen: list[Tick] = []
+    for share, label in sorted(NINES, key=lambda each: each[1] == "90"):
+        tick = Tick(scale.at(nines(share)), f"{label} %")
+        fits = all(abs(tick.at - other.at) >= TICK_DISTANCE for other in chosen)
+        if nines(share) <= scale.high + 1e-9 and fits:
+            chosen.append(tick)
+    return sorted(chosen, key=lambda tick: tick.at)
+
+
+def nines_scale(most: float) -> Scale:
+    """With room on the left for the other axis's labels."""
+    return Scale(FIRST - 0.09 * (most - FIRST), most)
 
 
 def nines(share: float) -> float:
@@ -119,7 +137,7 @@ def percentile_line(counts: Counts, most_nines: float) -> list[tuple[float, floa
     points: list[tuple[float, float]] = []
     if not total:
         return points
-    wanted = [most_nines * step / STEPS for step in range(STEPS + 1)]
+    wanted = [FIRST + (most_nines - FIRST) * step / STEPS for step in range(STEPS + 1)]
     seen, place = 0, 0
     for value, count in counts:
         seen += count

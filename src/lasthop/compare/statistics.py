@@ -17,12 +17,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, median
 
-FAMILY = 0.04
-"""How often at most one of all the differences claimed together may be none: 4 comparisons in 100."""
+FAMILY = 0.06
+"""How often at most one of all the differences claimed together may be none: 6 comparisons in 100."""
 POWER = 0.8
 """`detectable` is what would have shown in this share of comparisons."""
 LEAST_SHOWN = 0.005
 """What rounds to 1.00 is no difference, however sure it is."""
+FAR_OFF = 5.0
+"""In typical deviations from the median: no round lies so far off but by a disturbance."""
+TO_DEVIATION = 1.4826
+"""What makes of the median distance from the median a normal distribution's standard deviation."""
+MOST_DISTURBED = 0.25
+"""The share of rounds that may be left out."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,9 @@ class Ratio:
     low: float
     high: float
     rounds: int
+    """That count."""
+    disturbed: int
+    """Rounds that were left out, because they lie far off (`undisturbed`)."""
     level: float
     """How sure it is, by itself, that the truth lies between `low` and `high`."""
     detectable: float
@@ -102,27 +111,64 @@ def _medians(values: Sequence[float]) -> Weighted:
     return sorted(((ordered[i] + ordered[j]) / 2, share) for i, j, share in _resampled(len(ordered)))
 
 
-def _ends(medians: Weighted, level: float) -> tuple[float, float]:
-    """Between which values all lie but (1 - level) / 2 on each side, rather too far apart than too near."""
+def _left_out(level: float, rounds: int) -> float:
+    """Which share of resamples lies outside on each side. Less than (1 - level) / 2, since of few rounds resamples differ too little.
+
+    The bootstrap takes the rounds' spread for the truth's and a normal distribution for Student's; this puts both right, by the factor
+    that would be exact for a mean (Hesterberg's expanded percentiles). Student's quantile is Abramowitz and Stegun's 26.7.5.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    free = max(1, rounds - 1)
+    student = (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+    return 1 - NormalDist().cdf(student * math.sqrt((free + 1) / free))
+
+
+def _ends(medians: Weighted, left_out: float) -> tuple[float, float]:
+    """Between which values all lie but this share on each side, rather too far apart than too near."""
 
     def from_one_side(ordered: Iterable[tuple[float, float]]) -> float:
-        left_out = 0.0
+        total = 0.0
         for value, share in ordered:
-            left_out += share
-            if left_out > (1 - level) / 2:
+            total += share
+            if total > left_out:
                 return value
         raise ValueError("no values")
 
     return from_one_side(medians), from_one_side(reversed(medians))
 
 
-def _ratio(middle: float, medians: Weighted, rounds: int, level: float) -> Ratio:
-    low, high = _ends(medians, level)
+def _ratio(middle: float, medians: Weighted, rounds: int, disturbed: int, level: float) -> Ratio:
+    low, high = _ends(medians, _left_out(level, rounds))
     mean = math.fsum(value * share for value, share in medians)
     spread = math.sqrt(math.fsum(share * (value - mean) ** 2 for value, share in medians))
     reach = max(high - middle, middle - low) + LEAST_SHOWN + NormalDist().inv_cdf(POWER) * spread
     enough = rounds >= fewest_rounds(level)
-    return Ratio(math.exp(middle), math.exp(low), math.exp(high), rounds, level, math.exp(reach) - 1, enough)
+    return Ratio(
+        math.exp(middle),
+        math.exp(low),
+        math.exp(high),
+        rounds,
+        disturbed,
+        level,
+        math.exp(reach) - 1,
+        enough,
+    )
+
+
+def undisturbed(values: Sequence[float]) -> list[float]:
+    """Without those that lie far off on either side, where a neighbour took the processor from one of the two; if these are few.
+
+    The rule looks at both sides alike, so it favours neither; and where a quarter or more lies far off, that is what was measured.
+    """
+    center = median(values)
+    typical = max(TO_DEVIATION * median(abs(value - center) for value in values), LEAST_SHOWN)
+    kept = [value for value in values if abs(value - center) <= FAR_OFF * typical]
+    return kept if len(kept) > (1 - MOST_DISTURBED) * len(values) else list(values)
 
 
 def paired(pairs: Iterable[tuple[float, float]], level: float) -> Ratio | None:
@@ -130,12 +176,13 @@ def paired(pairs: Iterable[tuple[float, float]], level: float) -> Ratio | None:
     logs = [math.log(first / second) for first, second in pairs if first > 0 and second > 0]
     if not logs:
         return None
-    return _ratio(median(logs), _medians(logs), len(logs), level)
+    kept = undisturbed(logs)
+    return _ratio(median(kept), _medians(kept), len(kept), len(logs) - len(kept), level)
 
 
 def middle(values: Sequence[float], level: float) -> tuple[float, float, float]:
     """The median of at least one value, and between what it lies."""
-    return median(values), *_ends(_medians(values), level)
+    return median(values), *_ends(_medians(values), _left_out(level, len(values)))
 
 
 GRAIN = 300
@@ -153,14 +200,15 @@ def _grained(medians: Weighted) -> list[float]:
 
 def unpaired(first: Iterable[float], second: Iterable[float], level: float) -> Ratio | None:
     """From rounds of two comparisons that were not made together."""
-    left = [math.log(value) for value in first if value > 0]
-    right = [math.log(value) for value in second if value > 0]
-    if not left or not right:
+    both = [[math.log(value) for value in values if value > 0] for values in (first, second)]
+    if not all(both):
         return None
-    tops, bottoms = _grained(_medians(left)), _grained(_medians(right))
+    left, right = kept = [undisturbed(logs) for logs in both]
+    tops, bottoms = (_grained(_medians(logs)) for logs in kept)
     share = 1 / (len(tops) * len(bottoms))
     differences = sorted((top - bottom, share) for top in tops for bottom in bottoms)
-    return _ratio(median(left) - median(right), differences, min(len(left), len(right)), level)
+    disturbed = sum(map(len, both)) - sum(map(len, kept))
+    return _ratio(median(left) - median(right), differences, min(map(len, kept)), disturbed, level)
 
 
 def percentile(counts: Sequence[tuple[int, int]], share: float) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from lasthop.compare.figures import Figures, latency_ms
+from lasthop.compare.figures import Figures
 from lasthop.compare.pairs import Comparison, Judged
 from lasthop.compare.results import Results
 from lasthop.compare.verdict import Verdict
@@ -44,8 +44,8 @@ def _row(name: str, each: Figures) -> list[str]:
     return [
         printable(name),
         f"{each.requests_per_second:,.0f}",
-        ms(latency_ms(each.latency, 0.5)),
-        ms(latency_ms(each.latency, 0.99)),
+        ms(each.typical["p50"]),
+        ms(each.typical["p99"]),
         times_us(each.server.cpu_us),
         times_us(each.front.cpu_us) if each.front else NONE,
         f"{each.failed:,}",

@@ -22,18 +22,35 @@ from lasthop.compare.wording import (
     hop_words,
     level_name,
     noise_words,
+    times_us,
     told,
 )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question."""
+
+    title: str
+    sentences: list[str]
+    """The answer itself, where there is one, does not stand in them."""
+    is_answer: bool = True
+    """Whether the title is the answer; else it says what the sentences are about."""
+
+    @property
+    def said(self) -> list[str]:
+        """As whole sentences, the first with the answer before it."""
+        if not self.is_answer:
+            return self.sentences
+        return [f"{self.title}: {self.sentences[0]}", *self.sentences[1:]]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """All that can be said of a comparison's results."""
 
-    headline: str
-    """The answer in a few words."""
-    sentences: list[str]
-    """The first one begins with the answer; then by how much, question by question."""
+    findings: list[Finding]
+    """Question by question, the first question first."""
     comparisons: list[Comparison]
     noise: Comparison | None
     """The twins, or what they differ by."""
@@ -55,10 +72,14 @@ class Verdict:
         return next(iter(self.hop_shares.values()), None)
 
     @property
-    def summary(self) -> str:
-        """The first sentence without the answer before it."""
-        first = self.sentences[0] if self.sentences else ""
-        return capital(first.removeprefix(f"{self.headline}: "))
+    def headline(self) -> str:
+        """The answer in a few words."""
+        return self.findings[0].title
+
+    @property
+    def sentences(self) -> list[str]:
+        """The first one begins with the answer; then by how much, question by question."""
+        return [sentence for finding in self.findings for sentence in finding.said]
 
 
 def judge(results: Results) -> Verdict:
@@ -68,20 +89,21 @@ def judge(results: Results) -> Verdict:
     measured = {name: each for name in results.cells if (each := figures(results, name))}
     comparisons, noise, apart = compare(results, sound)
     circumstances = Circumstances(results.cells)
-    headline, sentences = _sentences(comparisons, circumstances)
     shares: dict[str, float] = {}
     for pair in comparisons:
         share = hop_share(pair, measured, results.cells) if pair.factor == "link" else None
         if share is not None:
             shares.setdefault(pair.first, share)
-    unanswered = _unanswered(results.cells, comparisons, {**bad, **apart})
-    if not sentences and not unanswered:
-        headline, sentences = _without_comparison(results, sound, measured, noise, circumstances)
-    else:
-        sentences[1:1] = _hop(comparisons, shares, measured, results.cells)
-    if unanswered:
-        headline, sentences = unanswered[0].partition(":")[0], unanswered + sentences
+    findings = _unanswered(results.cells, comparisons, {**bad, **apart}) if measured else []
+    findings += _answered(comparisons, circumstances)
+    findings = findings or _without_comparison(results, sound, measured, noise, circumstances)
+    findings[1:1] = _hop(comparisons, shares, measured, results.cells)
+    warned = warnings(results, sound)
     said_noise = noise_words(noise) if noise and comparisons else ""
+    if noise and any(each.shown for each in noise.judged.values()) and said_noise:
+        warned.insert(0, said_noise)
+    elif said_noise:
+        findings.append(Finding("The noise", [said_noise], is_answer=False))
     missing = [f"{name}: {why}" for name, why in {**bad, **apart}.items()]
     # What failed in a round is told of its cell, by `broken` or as a warning.
     missing += [
@@ -91,15 +113,9 @@ def judge(results: Results) -> Verdict:
     ]
     if results.ended:
         missing.append(f"Ended early: {results.ended}.")
-    warned = warnings(results, sound)
-    if noise and any(each.shown for each in noise.judged.values()) and said_noise:
-        warned.insert(0, said_noise)
-    elif said_noise:
-        sentences.append(said_noise)
     unknown = [each for each in comparisons if each.answer is Answer.UNKNOWN]
     return Verdict(
-        headline,
-        sentences,
+        findings,
         comparisons,
         noise,
         burst_words(results.bursts, circumstances),
@@ -116,35 +132,32 @@ ASKED_AS = {"link": "the link", "server": "the server", "target": "the applicati
 
 def _unanswered(
     cells: Mapping[str, Cell], comparisons: list[Comparison], why: Mapping[str, str]
-) -> list[str]:
+) -> list[Finding]:
     """The questions that were asked and to which nothing sound is left."""
     answered = {each.factor for each in comparisons}
-    said = []
+    found = []
     for factor, asked in ASKED_AS.items():
         planned = [(first, second) for of, first, second in pairs(cells) if of == factor]
-        if not planned or factor in answered:
-            continue
         names = dict.fromkeys(
             name for pair in planned for name in (*pair, " against ".join(pair)) if name in why
         )
-        said.append(
-            f"No verdict on {asked}: {'; '.join(f'{name}: {first_line(why[name])}' for name in names)}."
-        )
-    return said
+        if names and factor not in answered:
+            reasons = "; ".join(f"{name}: {first_line(why[name])}" for name in names)
+            found.append(
+                Finding(f"No verdict on {asked}", [f"what it would rest on is missing or broken: {reasons}."])
+            )
+    return found
 
 
-def _sentences(comparisons: list[Comparison], circumstances: Circumstances) -> tuple[str, list[str]]:
+def _answered(comparisons: list[Comparison], circumstances: Circumstances) -> list[Finding]:
     """Question by question: the same factor and the same two levels."""
     questions: dict[tuple[int, str, str], list[Comparison]] = {}
     for each in comparisons:
         key = FACTORS.index(each.factor), *circumstances.subjects(each)
         questions.setdefault(key, []).append(each)
-    headline, sentences = "", []
-    for key in sorted(questions, key=lambda key: key[0]):
-        answer, said = told(questions[key], circumstances)
-        headline = headline or answer
-        sentences += said
-    return headline, sentences
+    return [
+        Finding(*told(questions[key], circumstances)) for key in sorted(questions, key=lambda key: key[0])
+    ]
 
 
 def _hop(
@@ -152,12 +165,14 @@ def _hop(
     shares: Mapping[str, float],
     measured: Mapping[str, Figures],
     cells: Mapping[str, Cell],
-) -> list[str]:
+) -> list[Finding]:
     for each in comparisons:
         if each.factor == "link" and each.first in shares:
             front = cells[each.first].front
-            share = shares[each.first]
-            return [hop_words(share, each, measured[each.second], "" if front == "direct" else front)]
+            said = hop_words(
+                shares[each.first], each, measured[each.second], "" if front == "direct" else front
+            )
+            return [Finding("The hop's share", [said], is_answer=False)]
     return []
 
 
@@ -167,23 +182,22 @@ def _without_comparison(
     measured: Mapping[str, Figures],
     noise: Comparison | None,
     circumstances: Circumstances,
-) -> tuple[str, list[str]]:
+) -> list[Finding]:
     """When there is nothing to set against each other."""
     if not measured:
-        return "No verdict", ["No verdict: nothing was measured."]
+        return [Finding("No verdict", ["nothing was measured."])]
     if not sound:
-        return "No verdict", [
-            "No verdict: nothing that was measured can be judged; what is wrong stands below."
+        return [
+            Finding("No verdict", ["nothing that was measured can be judged; what is wrong stands below."])
         ]
-    if noise and not any(not cell.twin and name != noise.first for name, cell in results.cells.items()):
-        return told([noise], circumstances)
+    if noise and all(cell.twin or name == noise.first for name, cell in results.cells.items()):
+        return [Finding(*told([noise], circumstances))]
     name = next(iter(sound))
     one = measured[name]
     figure = (
-        f"{level_name('link', sound[name].link)}, {circumstances.of(name, 'link')}, serves {one.requests_per_second:,.0f} requests/s "
-        f"for {one.cpu_us:.3g} µs of CPU each"
+        f"{capital(level_name('link', sound[name].link))}, {circumstances.of(name, 'link')}, "
+        f"serves {one.requests_per_second:,.0f} requests/s for {times_us(one.cpu_us)} of CPU each."
     )
-    planned = [other for other in results.cells if other not in sound]
-    if planned:
-        return "No verdict", [f"No verdict: there is nothing left to compare {name} with. {capital(figure)}."]
-    return "Nothing to compare", [f"Nothing to compare: one thing was measured. {capital(figure)}."]
+    if any(other not in sound for other in results.cells):
+        return [Finding("No verdict", [f"there is nothing left to compare {name} with. {figure}"])]
+    return [Finding("Nothing to compare", [f"one thing was measured. {figure}"])]

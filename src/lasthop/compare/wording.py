@@ -40,6 +40,10 @@ def per_cent(share: float) -> str:
     return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %"
 
 
+NAMED = {"server", "target", "front"}
+"""Factors whose levels are names, which are written as they are."""
+
+
 def level_name(factor: str, level: object) -> str:
     """A level of a factor, as a sentence calls it."""
     if factor == "link":
@@ -63,7 +67,7 @@ class Circumstances:
         cell = self.cells[name]
         words = []
         if factor != "front":
-            words.append(f"behind {cell.front}" if cell.front != "direct" else "without a front")
+            words.append(f"behind {cell.front}" if cell.front != "direct" else "asked directly")
         if factor != "link" and (self._several("link") or factor == "keep_alive"):
             words.append(f"over {level_name('link', cell.link)}")
         if factor != "keep_alive":
@@ -167,6 +171,12 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0].rstrip(".: ")
 
 
+def title_name(factor: str, level: object) -> str:
+    """A level of a factor, as a title calls it."""
+    name = level_name(factor, level)
+    return name if factor in NAMED else capital(name.removeprefix("the "))
+
+
 def common_answer(answers: Iterable[Answer]) -> Answer | None:
     """The answer of comparisons of the same factor; None: they contradict each other."""
     known = [answer for answer in answers if answer is not Answer.UNKNOWN]
@@ -181,20 +191,21 @@ def common_answer(answers: Iterable[Answer]) -> Answer | None:
 def lead(factor: str, answer: Answer | None, subject: str, other: str) -> str:
     """The answer in a few words, that which a reader in haste takes away. `subject` is the better one."""
     better, worse = subject, other
+    begins = better if factor in NAMED else capital(better)
     if answer is Answer.UNKNOWN:
         return "No verdict yet"
     if answer is None:
         return f"It depends whether {better} or {worse} is better"
     if answer is Answer.TRADE:
-        return f"{capital(better)} or {worse} is a trade"
+        return f"{begins} or {worse} is a trade"
     if answer is Answer.NEITHER:
         return {
             "link": "Either link will do",
             "keep_alive": "Keep-alive or not makes no difference that shows",
             "twin": "No difference shown, as it should be",
-        }.get(factor, f"{capital(better)} or {worse}: no difference shown")
+        }.get(factor, f"{begins} or {worse}: no difference shown")
     return {
-        "link": f"Use {better}",
+        "link": f"Use {better}" + (f" rather than {worse}" if worse == LINK_NAMES["tcp6"] else ""),
         "keep_alive": "Keep connections to the application alive"
         if better == "keep-alive"
         else "Do not keep connections to the application alive",
@@ -204,7 +215,7 @@ def lead(factor: str, answer: Answer | None, subject: str, other: str) -> str:
 
 
 def told(comparisons: Sequence[Comparison], circumstances: Circumstances) -> tuple[str, list[str]]:
-    """The answer in a few words, and sentences, the first of them with the answer before it; of comparisons of one factor."""
+    """The answer of comparisons of one factor in a few words, and sentences, the first of which goes on after the answer."""
     answer = common_answer(each.answer for each in comparisons)
     if answer is Answer.SECOND:
         comparisons = [each.turned() for each in comparisons]
@@ -220,7 +231,7 @@ def told(comparisons: Sequence[Comparison], circumstances: Circumstances) -> tup
         if place == 0:
             clear = answer is Answer.FIRST and each.factor != "keep_alive"
             doer = "it" if clear else "this" if answer is Answer.FIRST else subject
-            sentences.append(f"{headline}: {around}, {clause(each, doer, other)}.")
+            sentences.append(f"{around}, {clause(each, doer, other)}.")
         else:
             doer = subject if answer is None else "this" if each.factor == "keep_alive" else "it"
             sentences.append(f"{capital(around)}, {clause(each, doer, other if answer is None else '')}.")
@@ -246,12 +257,13 @@ def hop_share(
 
 
 BUSY_SERVER = 0.5
-"""Of one core: a server below it waits more than it works."""
+"""Of one core: a hop (server and front together) below it waits more than it works."""
 
 
 def server_waits(each: Figures) -> bool:
-    """Whether the application waits for something else most of the time."""
-    return each.server.cpu_us * each.requests_per_second / 1e6 < BUSY_SERVER and each.load_busy < BUSY_SERVER
+    """Whether the application waits for something else most of the time, and not for the front, the load or others on this machine."""
+    busy = each.cpu_us * each.requests_per_second / 1e6
+    return max(busy, each.load_busy, each.disturbed) < BUSY_SERVER
 
 
 def hop_words(share: float, comparison: Comparison, measured: Figures, behind: str) -> str:
