@@ -10,7 +10,7 @@ BODY = b"done"
 
 
 def _worker(loops: int) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         total = 0
         for number in range(loops):
             total += number
