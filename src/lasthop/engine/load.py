@@ -99,6 +99,11 @@ class Load:
     under way on one connection. `rate`: requests a second over all connections, 0 for a closed loop. `expect_body`: bytes that the body of a 2xx reply
     must have. `is_head`: replies have no body (HEAD). Time-outs in seconds, for the connecting and for each reply.
 
+    What `run` returns: `requests` (whole replies, by their `statuses`), `errors` (by kind, `remote.FAILURES`), `unanswered` at the end of the window and
+    `pending_max_ns`, the age of the oldest of them; `planned`: requests that an open loop had due. Without a warm-up
+    `planned` is `requests` + `errors` + `unanswered`. `reconnects`: connections that ended as they should. `busy_ns`: CPU time of this thread; `pids`: of
+    each process, -1 for one that is gone. `latency`: of whole replies; `counts` are (ns, how many), to three digits.
+
     Nothing here is random; `seed` is taken so that all that measures can be called alike.
     """
 
@@ -126,6 +131,7 @@ class Load:
     ):
         if self.running:
             raise RuntimeError("this load is running")
+        self.text = None  # until all of this is right, it cannot run
         if isinstance(requests, (bytes, bytearray, str)):
             raise TypeError("requests is a list of bytes: one request is [b'GET / ...']")
         asked = list(requests)
@@ -190,6 +196,7 @@ class Load:
         self.running = True
         try:
             self._begin(watched)
+            self.window.tick_ns = self.tick_ns
             self.window.length_ns = length
             self.window.most = most
             with cython.nogil:
@@ -199,7 +206,6 @@ class Load:
                     is_done = drive(
                         cython.address(self.going),
                         cython.address(self.window),
-                        self.tick_ns,
                         clock_ns(CLOCK_MONOTONIC) + _SIGNALS_NS if is_main else _NEVER,
                     )
                 PyErr_CheckSignals()

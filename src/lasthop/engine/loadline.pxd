@@ -1,8 +1,7 @@
 # The connections of a load in C, and what they share.
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from lasthop.engine.histogram cimport Histogram
-from lasthop.engine.linux cimport epoll_event
 from lasthop.engine.remote cimport NO_FAILURE, Remote
 from lasthop.engine.replies cimport Known, Reading
 
@@ -81,6 +80,10 @@ cdef int64_t due_at(const Run* run, int64_t number) noexcept nogil
 cdef void open_line(Run* run, Line* line) noexcept nogil
 cdef void go_on(Run* run, Line* line, int64_t now) noexcept nogil
 cdef void serve_due(Run* run, int64_t now) noexcept nogil
-cdef void handle(Run* run, Line* line, uint32_t events) noexcept nogil
 cdef void look_at_times(Run* run, int64_t now) noexcept nogil
 cdef void wake_rested(Run* run, int64_t now) noexcept nogil
+cdef int watch(Run* run, Line* line, bint writing) noexcept nogil
+cdef int flush(Run* run, Line* line) noexcept nogil
+cdef void lose(Run* run, Line* line, int failure) noexcept nogil
+cdef void fail(Run* run, Line* line, int failure, int64_t now) noexcept nogil
+cdef void reconnect(Run* run, Line* line) noexcept nogil

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The connections of a load: each asks, waits for the whole reply and asks again, or waits for the next request that is due.
 
-Knows descriptors, requests as bytes, replies and times; the loop around it is in load.py. All of it is C without Python objects: it runs
-without the GIL, and allocates nothing for a request.
+Knows descriptors, requests as bytes and times. What comes back is read in loadanswers.py, the loop around both is loadloop.py's. All of it is C without Python
+objects: it runs without the GIL, and allocates nothing for a request.
 
 **Edge-triggered.** A connection enters the epoll set once. A read that filled less than was offered took all there was; the end of the server's bytes
 comes as EPOLLRDHUP. Room to write is only asked for while something waits to be written: over a socket file every read of the server would be told.
@@ -11,36 +11,27 @@ comes as EPOLLRDHUP. Room to write is only asked for while something waits to be
 """
 
 import cython
-from cython.cimports.lasthop.engine.histogram import record
 from cython.cimports.lasthop.engine.linux import (
     EPOLL_CTL_ADD,
     EPOLL_CTL_MOD,
-    EPOLLERR,
     EPOLLET,
-    EPOLLHUP,
     EPOLLIN,
     EPOLLOUT,
     EPOLLRDHUP,
     MSG_NOSIGNAL,
     epoll_ctl,
     epoll_event,
-    recv,
     send,
 )
 from cython.cimports.lasthop.engine.poll import clock_ns
 from cython.cimports.lasthop.engine.remote import (
     CONNECT_TIMED_OUT,
-    EARLY_END,
-    MALFORMED,
-    OTHER,
     TIMED_OUT,
-    WRONG_BODY,
     connect_socket,
     failure_of,
     open_socket,
-    socket_error,
 )
-from cython.cimports.lasthop.engine.replies import COMPLETE, end_reply, next_reply, read_reply
+from cython.cimports.lasthop.engine.replies import next_reply
 from cython.cimports.libc.errno import EAGAIN, EINPROGRESS, EINTR, errno
 from cython.cimports.libc.stdint import int64_t
 from cython.cimports.libc.string import memset
@@ -71,10 +62,7 @@ def due_at(run, number):
 # The life of a connection.
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _watch(run: cython.pointer(Run), line: cython.pointer(Line), writing: cython.bint) -> cython.int:
+def watch(run, line, writing):
     """Say what the set is to tell of the line; it also tells what is so already, and anew."""
     operation: cython.int = EPOLL_CTL_MOD if line.watched else EPOLL_CTL_ADD
     wanted: epoll_event
@@ -102,10 +90,7 @@ def _close(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.void:
     next_reply(cython.address(line.reading))
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _lose(run: cython.pointer(Run), line: cython.pointer(Line), failure: cython.int) -> cython.void:
+def lose(run, line, failure):
     """What was asked on this line and not answered has failed."""
     if run.counting:
         run.failures[failure] += line.outstanding
@@ -138,15 +123,10 @@ def _make_spare(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.
     run.last_spare = line
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _fail(
-    run: cython.pointer(Run), line: cython.pointer(Line), failure: cython.int, now: int64_t
-) -> cython.void:
+def fail(run, line, failure, now):
     """The connection is of no use any more: it goes, with all that was asked on it, and the line rests."""
     pause: int64_t = _MS << (line.failures if line.failures < _MOST_DOUBLINGS else _MOST_DOUBLINGS)
-    _lose(run, line, failure)
+    lose(run, line, failure)
     if line.fd >= 0:
         _close(run, line)
     line.failures += 1
@@ -178,7 +158,7 @@ def open_line(run, line):
     """Connect a line that has nothing to ask yet. Should that fail, the first request on it will tell."""
     now: int64_t = clock_ns(CLOCK_MONOTONIC)
     if _connect(run, line, now) == 0:
-        _watch(run, line, line.state == CONNECTING)
+        watch(run, line, line.state == CONNECTING)
     if line.state != CONNECTING:
         go_on(run, line, now)
 
@@ -186,10 +166,7 @@ def open_line(run, line):
 # Asking.
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _flush(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.int:
+def flush(run, line):
     """Send what waits to be sent, as far as the server takes it: 0, or the errno with which it could not be reached."""
     n: cython.Py_ssize_t
     while line.send_at < line.send_end:
@@ -214,10 +191,10 @@ def _flush(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.int:
             # It may have answered before it went: the set will tell of what is there to be read.
             line.deaf = errno
             line.send_at = line.send_end
-            _watch(run, line, False)
+            watch(run, line, False)
             return 0
     if not line.watched or line.writing != (line.send_at < line.send_end):
-        if _watch(run, line, line.send_at < line.send_end) < 0:
+        if watch(run, line, line.send_at < line.send_end) < 0:
             return errno
     return 0
 
@@ -245,14 +222,14 @@ def _ask(
     if line.state == UNCONNECTED:
         error = _connect(run, line, now)
         if error != 0:
-            _fail(run, line, failure_of(error), now)
+            fail(run, line, failure_of(error), now)
             return
     line.send_at = run.starts[run.kind]
     line.send_end = run.starts[run.kind + count]
     run.kind = (run.kind + count) % run.kinds
-    error = _flush(run, line)
+    error = flush(run, line)
     if error:
-        _fail(run, line, failure_of(error), now)
+        fail(run, line, failure_of(error), now)
 
 
 def go_on(run, line, now):
@@ -293,169 +270,12 @@ def serve_due(run, now):
             _make_spare(run, line)
 
 
-# Being answered.
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _complete(run: cython.pointer(Run), line: cython.pointer(Line), now: int64_t) -> cython.void:
-    """A whole reply was read."""
-    status: cython.int = line.reading.head.status
-    if run.counting:
-        run.ended += 1
-        if run.expected >= 0 and line.reading.body != run.expected and 200 <= status < 300:
-            run.failures[WRONG_BODY] += 1
-        else:
-            run.statuses[status] += 1
-            run.body_bytes += line.reading.body
-            record(cython.address(run.latency), now - line.begun[line.oldest])
-    line.oldest += 1
-    if line.oldest == run.pipeline:
-        line.oldest = 0
-    line.outstanding -= 1
-    run.outstanding -= 1
-    line.since = now
-    line.failures = 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _reconnect(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.void:
+def reconnect(run, line):
     """The connection has ended as it should: on with another."""
     _close(run, line)
     if run.counting:
         run.reconnects += 1
     go_on(run, line, clock_ns(CLOCK_MONOTONIC))
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _finish(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.bint:
-    """The last reply of this connection was read: does the server still have to close it?"""
-    # What it was asked beyond that, it will not answer.
-    _lose(run, line, EARLY_END)
-    if line.reading.head.closes and not line.deaf:
-        # It closes first, so that the ports that have to rest (TIME_WAIT) are its, not ours.
-        line.state = CLOSING
-        line.send_at = line.send_end
-        return True
-    _reconnect(run, line)
-    return False
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _take(run: cython.pointer(Run), line: cython.pointer(Line), size: cython.Py_ssize_t) -> cython.bint:
-    """Read the bytes in the buffer: is the connection still the same?"""
-    now: int64_t = 0
-    at: cython.Py_ssize_t = 0
-    used: cython.Py_ssize_t
-    if line.state == CLOSING:
-        return True  # RFC 9112, 9.6: whatever comes after the last reply is none
-    while at < size:
-        if line.outstanding == 0:
-            # It says something unasked.
-            _fail(run, line, MALFORMED, clock_ns(CLOCK_MONOTONIC))
-            return False
-        used = read_reply(
-            cython.address(line.reading), cython.address(run.known), run.buffer + at, size - at, run.is_head
-        )
-        if used < 0:
-            _fail(run, line, MALFORMED, clock_ns(CLOCK_MONOTONIC))
-            return False
-        at += used
-        if line.reading.stage != COMPLETE:
-            break
-        if now == 0:
-            now = clock_ns(CLOCK_MONOTONIC)
-        if at < size and line.outstanding == 1 and not line.reading.head.closes:
-            # More than was asked for: then this one cannot be trusted either.
-            _fail(run, line, MALFORMED, now)
-            return False
-        _complete(run, line, now)
-        if line.reading.head.closes or not run.keep_alive or line.deaf:
-            return _finish(run, line)
-        next_reply(cython.address(line.reading))
-    if now:
-        go_on(run, line, now)
-        return line.state == OPEN
-    return True
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _end(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.void:
-    """The server has closed the connection."""
-    now: int64_t = clock_ns(CLOCK_MONOTONIC)
-    if line.state == OPEN and line.outstanding:
-        if not end_reply(cython.address(line.reading)):
-            _fail(run, line, failure_of(line.deaf) if line.deaf else EARLY_END, now)
-            return
-        _complete(run, line, now)
-        _lose(run, line, EARLY_END)
-    _reconnect(run, line)
-
-
-def handle(run, line, events):
-    """Do what the set told of the line."""
-    n: cython.Py_ssize_t
-    rounds: cython.int = 0
-    if line.fd < 0:
-        return  # it was closed while this event waited for its turn
-    if line.state == CONNECTING:
-        if events & (EPOLLERR | EPOLLHUP):
-            _fail(run, line, failure_of(socket_error(line.fd)), clock_ns(CLOCK_MONOTONIC))
-            return
-        if not events & EPOLLOUT:
-            return
-        line.state = OPEN
-        line.since = clock_ns(CLOCK_MONOTONIC)
-        if line.outstanding == 0:
-            _watch(run, line, False)
-            go_on(run, line, line.since)
-            return
-    if events & EPOLLOUT and line.send_at < line.send_end:
-        if _flush(run, line):
-            _fail(run, line, OTHER, clock_ns(CLOCK_MONOTONIC))
-            return
-        if line.send_at == line.send_end and line.outstanding < run.pipeline:
-            go_on(run, line, clock_ns(CLOCK_MONOTONIC))
-    if not events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-        return
-    while True:
-        n = recv(line.fd, run.buffer, READ_BYTES, 0)
-        if n < 0:
-            if errno == EAGAIN:
-                return
-            if errno == EINTR:
-                continue
-            if line.state == CLOSING or line.outstanding == 0:
-                _reconnect(run, line)
-            else:
-                _fail(run, line, failure_of(errno), clock_ns(CLOCK_MONOTONIC))
-            return
-        if n == 0:
-            _end(run, line)
-            return
-        if run.counting:
-            run.bytes_in += n
-        if not _take(run, line, n):
-            return
-        if n < READ_BYTES:
-            if not events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                return
-            if line.state == CLOSING:
-                _reconnect(run, line)
-                return
-        rounds += 1
-        if rounds == ROUNDS:
-            _watch(run, line, line.writing)
-            return
 
 
 # Time.
@@ -471,12 +291,12 @@ def look_at_times(run, now):
             continue
         if line.state == CONNECTING:
             if now - line.since > run.connect_ns:
-                _fail(run, line, CONNECT_TIMED_OUT, now)
+                fail(run, line, CONNECT_TIMED_OUT, now)
         elif line.state == CLOSING:
             if now - line.since > _CLOSING_NS:
-                _reconnect(run, line)
+                reconnect(run, line)
         elif line.outstanding and now - line.since > run.reply_ns:
-            _fail(run, line, TIMED_OUT, now)
+            fail(run, line, TIMED_OUT, now)
 
 
 def wake_rested(run, now):

@@ -16,6 +16,8 @@ cdef enum:
 cdef struct Window:         # the measured time
     int stage
     int64_t until_ns        # when the stage ends
+    int64_t tick_ns         # how often time-outs are looked at
+    int64_t look_ns         # when they are looked at next
     int64_t length_ns
     int64_t most            # requests after which it ends; 0: no such number
     int64_t begin_ns
@@ -30,4 +32,4 @@ cdef struct Window:         # the measured time
     int64_t* used           # CPU time by each of them; -1: it is gone
 
 cdef void start(Run* run, Window* window, int64_t warm) noexcept nogil
-cdef bint drive(Run* run, Window* window, int64_t tick_ns, int64_t until) noexcept nogil
+cdef bint drive(Run* run, Window* window, int64_t until) noexcept nogil

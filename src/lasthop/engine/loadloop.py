@@ -14,13 +14,13 @@ from cython.cimports.lasthop.engine.linux import (
     ppoll,
     syscall,
 )
+from cython.cimports.lasthop.engine.loadanswers import handle
 from cython.cimports.lasthop.engine.loadline import (
     Line,
     Run,
     due_at,
     due_by,
     go_on,
-    handle,
     look_at_times,
     open_line,
     serve_due,
@@ -145,17 +145,19 @@ def _close_window(run: cython.pointer(Run), window: cython.pointer(Window)) -> c
 def start(run, window, warm):
     """Let every line begin."""
     i: cython.int
+    run.start_ns = _NEVER
     if run.interval_ns > 0:
-        run.start_ns = _NEVER
         for i in range(run.nlines):
             if run.keep_alive:
                 open_line(run, cython.address(run.lines[i]))
             else:
                 go_on(run, cython.address(run.lines[i]), 0)
-        run.start_ns = clock_ns(CLOCK_MONOTONIC)
-    window.until_ns = clock_ns(CLOCK_MONOTONIC) + warm
     if warm == 0:
         _open_window(run, window)
+        run.start_ns = window.begin_ns
+    else:
+        run.start_ns = clock_ns(CLOCK_MONOTONIC)
+        window.until_ns = run.start_ns + warm
     if run.interval_ns == 0:
         for i in range(run.nlines):
             go_on(run, cython.address(run.lines[i]), clock_ns(CLOCK_MONOTONIC))
@@ -173,14 +175,13 @@ def _is_over(run: cython.pointer(Run), window: cython.pointer(Window), now: int6
     return window.stage == SETTLING and run.outstanding == 0
 
 
-def drive(run, window, tick_ns, until):
+def drive(run, window, until):
     """Ask and hear until all is done, or until the time `until` or a signal: is all done?"""
     events: epoll_event[BATCH]
     n: cython.int
     i: cython.int
     now: int64_t
     alarm: int64_t
-    tick: int64_t = clock_ns(CLOCK_MONOTONIC) + tick_ns
     while True:
         now = clock_ns(CLOCK_MONOTONIC)
         if _is_over(run, window, now):
@@ -193,9 +194,9 @@ def drive(run, window, tick_ns, until):
             continue
         if now >= until:
             return False
-        if now >= tick:
+        if now >= window.look_ns:
             look_at_times(run, now)
-            tick = now + tick_ns
+            window.look_ns = now + window.tick_ns
         if now >= run.wake_ns:
             wake_rested(run, now)
         alarm = until if until < window.until_ns else window.until_ns
@@ -203,8 +204,8 @@ def drive(run, window, tick_ns, until):
             serve_due(run, now)
             if run.spare != cython.NULL and run.issued < run.limit and due_at(run, run.issued) < alarm:
                 alarm = due_at(run, run.issued)
-        if tick < alarm:
-            alarm = tick
+        if window.look_ns < alarm:
+            alarm = window.look_ns
         if run.wake_ns < alarm:
             alarm = run.wake_ns
         n = _wait(run.set, events, BATCH, alarm - now)
