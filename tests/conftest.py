@@ -24,7 +24,6 @@ import pytest
 
 from lasthop.demo.serving import Serving
 
-
 if "SANITIZED" in os.environ:
     # tools/sanitized: this Python has the sanitizers' libraries, and so will those have that tests start; other programs must not.
     os.environ.pop("LD_PRELOAD", None)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from lasthop.compare.figures import METRICS, QUESTIONS, Figures, figures
 from lasthop.compare.results import Cell, Results
@@ -127,7 +128,8 @@ def pairs(cells: Mapping[str, Cell]) -> Iterator[tuple[str, str, str]]:
             if not levels or getattr(cell, factor) != levels[0]:
                 continue
             for level in levels[1:]:
-                other = by_cell.get(dataclasses.replace(cell, **{factor: level}))
+                changed: dict[str, Any] = {factor: level}
+                other = by_cell.get(dataclasses.replace(cell, **changed))
                 if other is not None:
                     yield (factor, other, name) if factor == "target" else (factor, name, other)
 
