@@ -101,7 +101,7 @@ def main() -> None:
     print("|---|--:|" + "--:|" * len(QUESTIONS))
     with ProcessPoolExecutor() as pool:
         for spread in (0.02, 0.04, 0.08):
-            for rounds in (10, 12, 16, 25):
+            for rounds in (12, 16, 25):
                 noise = Noise(spread=spread)
                 shares = pool.map(
                     share,

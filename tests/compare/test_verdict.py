@@ -229,7 +229,12 @@ def test_nothing_measured_is_said() -> None:
 def test_too_few_rounds_give_no_verdict() -> None:
     verdict = judge(made(CELLS, WIN, rounds=3))
     assert "No verdict yet" == verdict.headline
-    assert "too few rounds to tell between the UNIX socket and TCP: 3, but " in verdict.sentences[0]
+    assert (
+        "too few rounds to tell between the UNIX socket and TCP: 3, but 9 are needed" in verdict.sentences[0]
+    )
+    assert verdict.warnings[0].startswith(
+        "There were 3 rounds, and 10 are needed for all answers: take 3.3 times as long (--seconds)"
+    )
     assert not verdict.complete
 
 

@@ -1,6 +1,6 @@
 """The page: one HTML file that opens offline, the verdict first, then plots, then the method and every figure. `page(results, verdict)`.
 
-It arranges what `verdict`, `figures` and `plots` know for the template, which draws. The template escapes everything: targets, headers and
+It arranges what `verdict`, `figures` and `drawings` know for the template, which draws. The template escapes everything: targets, headers and
 errors come from outside. Nothing is fetched, no script runs.
 """
 
@@ -8,85 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from lasthop.compare import plots
+from lasthop.compare.arrangement import Arrangement, shown_comparisons, titled
+from lasthop.compare.drawings import PERCENTILES, bursts, costs, forest, latency, throughput
 from lasthop.compare.figures import Figures, latency_ms
 from lasthop.compare.pairs import ASKED, Answer, Comparison
-from lasthop.compare.results import Burst, Cell, Cost, Results
-from lasthop.compare.statistics import FAMILY, POWER, middle
+from lasthop.compare.results import Cell, Results
+from lasthop.compare.statistics import FAMILY, POWER
 from lasthop.compare.table import NONE, judged_words, ms
 from lasthop.compare.verdict import Verdict
-from lasthop.compare.wording import (
-    Circumstances,
-    capital,
-    interval,
-    per_cent,
-    seconds,
-    times,
-    times_us,
-    title_name,
-)
-
-LINK_TONES = {"unix": "a", "tcp": "b", "tcp6": "c"}
-TONES = "abcdef"
-INTERVAL = 0.99
-"""Of a single cell's median, in the plot of requests/s."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A cell in a plot."""
-
-    name: str
-    label: str
-    tone: str
-    twin: bool
-
-
-@dataclass(frozen=True)
-class Group:
-    """Cells that are looked at side by side."""
-
-    title: str
-    rows: list[Row]
-
-
-class Arrangement:
-    """Which cells stand side by side, and in which colour: those that differ in the contrast only, the link wherever there are several."""
-
-    def __init__(self, results: Results, verdict: Verdict) -> None:
-        self._cells = results.cells
-        self.circumstances = Circumstances(results.cells)
-        several = [
-            factor
-            for factor in ("link", "server", "target", "front", "keep_alive")
-            if self._levels(factor)[1:]
-        ]
-        asked = [each.factor for each in verdict.comparisons if each.factor in several]
-        self.contrast = asked[0] if asked else several[0] if several else "link"
-        self.groups = self._groups(list(verdict.figures))
-
-    def _levels(self, factor: str) -> list[object]:
-        return list(dict.fromkeys(getattr(cell, factor) for cell in self._cells.values()))
-
-    def tone(self, level: object) -> str:
-        """The colour of a level of the contrast: a link has the same on every page."""
-        if self.contrast == "link":
-            return LINK_TONES.get(str(level), "d")
-        return TONES[self._levels(self.contrast).index(level) % len(TONES)]
-
-    def _groups(self, names: list[str]) -> list[Group]:
-        found: dict[str, Group] = {}
-        for name in names:
-            cell = self._cells[name]
-            around = capital(self.circumstances.of(name, self.contrast))
-            level = getattr(cell, self.contrast)
-            label = title_name(self.contrast, level)
-            row = Row(name, f"{label}, again" if cell.twin else label, self.tone(level), cell.twin)
-            found.setdefault(around, Group(around, [])).rows.append(row)
-        return list(found.values())
+from lasthop.compare.wording import interval, per_cent, times, times_us, title_name
 
 
 def page(results: Results, verdict: Verdict) -> str:
@@ -152,11 +84,6 @@ TILES: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def shown_comparisons(verdict: Verdict) -> list[Comparison]:
-    """All of them, the twins last."""
-    return verdict.comparisons + ([verdict.noise] if verdict.noise else [])
-
-
 def main_comparison(verdict: Verdict) -> Comparison | None:
     """The one that the first sentence is about."""
     asked = [each for each in verdict.comparisons if each.factor in ASKED] or verdict.comparisons
@@ -200,216 +127,6 @@ def tiles(results: Results, verdict: Verdict) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def titled(comparison: Comparison, arranged: Arrangement) -> tuple[str, str]:
-    """What is set against what, and under which circumstances."""
-    if comparison.factor == "twin":
-        return "The same thing, measured twice", comparison.first
-    factor = comparison.factor
-    first, second = (
-        title_name(factor, getattr(arranged.circumstances.cells[name], factor))
-        for name in (comparison.first, comparison.second)
-    )
-    return (
-        f"{first} : {second}",
-        arranged.circumstances.of(comparison.first, comparison.factor),
-    )
-
-
-LANES = {"requests": "requests/s", "p50": "latency, p50", "cpu": "CPU a request", "p99": "latency, p99"}
-
-
-def forest(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
-    """Every comparison's ratios with their intervals on one axis around 1."""
-    found = shown_comparisons(verdict)
-    ratios = [
-        ratio for each in found for metric in (*each.leading, "p99") if (ratio := each.judged[metric].ratio)
-    ]
-    scale = plots.ratio_scale(end for ratio in ratios for end in (ratio.low, ratio.high))
-    rows = []
-    for each in found:
-        title, around = titled(each, arranged)
-        drawn = []
-        for metric, label in LANES.items():
-            if metric not in (*each.leading, "p99"):
-                continue
-            judged = each.judged[metric]
-            if judged.ratio is None:
-                continue
-            tone = "none"
-            if judged.shown and each.factor != "twin":
-                better = each.first if judged.shown == (1 if metric == "requests" else -1) else each.second
-                tone = _tone_of(better, each, arranged)
-            drawn.append(
-                {
-                    "label": label,
-                    "at": scale.at(judged.ratio.median),
-                    "low": scale.at(judged.ratio.low),
-                    "high": scale.at(judged.ratio.high),
-                    "words": judged_words(judged),
-                    "tone": tone,
-                    "shown": bool(judged.shown),
-                }
-            )
-        rows.append({"title": title, "around": around, "lanes": drawn})
-    return {"rows": rows, "ticks": plots.ratio_ticks(scale)}
-
-
-def _tone_of(cell: str, comparison: Comparison, arranged: Arrangement) -> str:
-    """The better one's colour; where colours tell something else, the ink's."""
-    if comparison.factor != arranged.contrast:
-        return "ink"
-    return next(row.tone for group in arranged.groups for row in group.rows if row.name == cell)
-
-
-def throughput(results: Results, verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
-    """Requests/s: every round, the median and its interval."""
-    rates = {
-        name: [(number, each.requests_per_second) for number, each in results.by_round(name)]
-        for name in verdict.figures
-    }
-    scale, ticks = plots.from_zero(max((rate for each in rates.values() for _, rate in each), default=0.0))
-
-    def row(of: Row) -> dict[str, Any]:
-        median, low, high = middle([rate for _, rate in rates[of.name]], INTERVAL)
-        return {
-            "at": scale.at(median),
-            "low": scale.at(low),
-            "high": scale.at(high),
-            "words": f"{median:,.0f}",
-            "range": f"{low:,.0f} to {high:,.0f}",
-            "dots": [(scale.at(rate), f"round {number}: {rate:,.0f}") for number, rate in rates[of.name]],
-        }
-
-    return {
-        "ticks": ticks,
-        "groups": [(group, [(of, row(of)) for of in group.rows]) for group in arranged.groups],
-    }
-
-
-def _parts(cost: Cost, who: str) -> list[tuple[str, float]]:
-    if cost.kernel_us is None:
-        return [(f"{who}-all", cost.cpu_us)]
-    return [(f"{who}-user", cost.cpu_us - cost.kernel_us), (f"{who}-kernel", cost.kernel_us)]
-
-
-PARTS = {
-    "server-user": "server, its own code and the application",
-    "server-kernel": "server, in the kernel",
-    "server-all": "server",
-    "front-user": "front, its own code",
-    "front-kernel": "front, in the kernel",
-    "front-all": "front",
-}
-
-
-def costs(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
-    """CPU a request: server and front, each split into its own code and the kernel."""
-    scale, ticks = plots.from_zero(max((each.cpu_us for each in verdict.figures.values()), default=0.0))
-
-    def row(of: Row) -> dict[str, Any]:
-        each = verdict.figures[of.name]
-        parts = _parts(each.server, "server") + (_parts(each.front, "front") if each.front else [])
-        at = 0.0
-        drawn = []
-        for kind, us in parts:
-            drawn.append(
-                {
-                    "kind": kind,
-                    "at": scale.at(at),
-                    "width": scale.at(us),
-                    "title": f"{PARTS[kind]}: {times_us(us)}",
-                }
-            )
-            at += us
-        return {
-            "parts": drawn,
-            "words": times_us(each.cpu_us),
-            "figures": {kind: times_us(us) for kind, us in parts},
-        }
-
-    groups = [(group, [(of, row(of)) for of in group.rows]) for group in arranged.groups]
-    used = {part["kind"] for _, rows in groups for _, each in rows for part in each["parts"]}
-    return {
-        "ticks": ticks,
-        "groups": groups,
-        "legend": {kind: text for kind, text in PARTS.items() if kind in used},
-    }
-
-
-PERCENTILES = (0.5, 0.9, 0.99, 0.999)
-
-
-def latency(verdict: Verdict, arranged: Arrangement) -> dict[str, Any]:
-    """The distributions, on an axis of percentiles; one panel a group, all panels on the same axes."""
-    known = {name: each.latency for name, each in verdict.figures.items() if each.latency}
-    if not known:
-        return {"panels": []}
-    most = min(5.0, max(plots.reach(counts) for counts in known.values()))
-    lines = {
-        name: plots.percentile_line(counts, min(most, plots.reach(counts))) for name, counts in known.items()
-    }
-    values = [value for points in lines.values() for _, value in points if value > 0] or [1.0]
-    across = plots.nines_scale(most)
-    up = plots.Scale(min(values) / 1.15, max(values) * 1.15, is_log=True)
-    panels = []
-    for group in arranged.groups:
-        rows = [row for row in group.rows if row.name in lines]
-        drawn = [(row, plots.path([(x, y) for x, y in lines[row.name] if y > 0], across, up)) for row in rows]
-        figures = [
-            (
-                row,
-                [ms(latency_ms(known[row.name], share)) for share in PERCENTILES],
-                ms(verdict.figures[row.name].latency_max_ms),
-            )
-            for row in rows
-        ]
-        panels.append({"group": group, "lines": drawn, "figures": figures})
-    return {"panels": panels, "across": plots.nines_ticks(across), "up": plots.log_ticks(up)}
-
-
-def bursts(results: Results) -> list[dict[str, Any]]:
-    """What became of connections that began at the same moment."""
-    found = []
-    most = max((max(each.asked, each.queue) for each in results.bursts), default=1) or 1
-    scale = plots.Scale(0.0, most * 1.02)
-    for each in results.bursts:
-        if each.cell not in results.cells:
-            continue
-        at = 0.0
-        parts = []
-        for kind, count in burst_parts(each).items():
-            if count:
-                parts.append(
-                    {
-                        "kind": kind,
-                        "at": scale.at(at),
-                        "width": scale.at(count),
-                        "title": f"{kind}: {count:,}",
-                    }
-                )
-                at += count
-        cell = results.cells[each.cell]
-        found.append(
-            {
-                "label": title_name("link", cell.link)
-                + (f", {cell.server}" if len({other.server for other in results.cells.values()}) > 1 else ""),
-                "parts": parts,
-                "counts": burst_parts(each),
-                "burst": each,
-                "queue": scale.at(each.queue) if each.queue and each.queue <= most else None,
-                "slowest": seconds(each.slowest_reply_us),
-                "slowest_connect": seconds(each.slowest_connect_us),
-            }
-        )
-    return found
-
-
-def burst_parts(each: Burst) -> dict[str, int]:
-    """Every connection once."""
-    lost = max(0, each.asked - each.replied - each.refused)
-    return {"answered": each.replied, "refused": each.refused, "no reply": lost}
 
 
 def _figure(value: float | None, form: str = ".3g") -> str:
@@ -505,4 +222,4 @@ def flat(mapping: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from flat(value, f"{of}{name} ")
         elif value not in ("", [], None):
-            yield f"{of}{name}".replace("_", " "), str(value)
+            yield of + (name if "." in name else name.replace("_", " ")), str(value)

@@ -102,7 +102,7 @@ class Comparison:
         return dataclasses.replace(self, first=self.second, second=self.first, judged=judged)
 
 
-def _levels(cells: Iterable[Cell], factor: str) -> list[object]:
+def _levels(cells: Iterable[Cell], factor: str) -> list[Any]:
     """The factor's levels in the order in which they are set against each other: each against the first."""
     levels = list(dict.fromkeys(getattr(cell, factor) for cell in cells))
     if factor == "link":

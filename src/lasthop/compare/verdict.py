@@ -21,6 +21,7 @@ from lasthop.compare.wording import (
     hop_share,
     hop_words,
     level_name,
+    more_time_words,
     noise_words,
     times_us,
     told,
@@ -114,6 +115,9 @@ def judge(results: Results) -> Verdict:
     if results.ended:
         missing.append(f"Ended early: {results.ended}.")
     unknown = [each for each in comparisons if each.answer is Answer.UNKNOWN]
+    more_time = more_time_words(unknown)
+    if more_time:
+        warned.insert(0, more_time)
     return Verdict(
         findings,
         comparisons,

@@ -151,6 +151,23 @@ def _too_few(comparison: Comparison, subject: str, other: str) -> str:
     return f"too few rounds to tell{_between(subject, other)}: {rounds}, but {needed} are needed"
 
 
+def more_time_words(comparisons: Sequence[Comparison]) -> str:
+    """What to do about too few rounds; nothing where there are enough."""
+    short = [
+        (fewest_rounds(ratio.level), ratio.rounds)
+        for each in comparisons
+        for judged in each.judged.values()
+        if (ratio := judged.ratio) and not ratio.enough
+    ]
+    if not short:
+        return ""
+    needed, rounds = max(needed for needed, _ in short), min(rounds for _, rounds in short)
+    return (
+        f"There were {rounds} rounds, and {needed} are needed for all answers: take {times(needed / rounds)} times as long "
+        "(--seconds), or compare fewer things at once (--link, --keep-alive)."
+    )
+
+
 def _longer_tail(comparison: Comparison) -> str:
     ratio = comparison.judged["p99"].ratio
     worse = comparison.answer is Answer.FIRST and ratio and ratio.enough and ratio.low > LONGER_TAIL
