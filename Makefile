@@ -51,7 +51,7 @@ clean:                                  ## remove what was built
 
 .venv/.ready: pyproject.toml tools/prepare.py
 	@$(PYTHON) -m tools.prepare
-	@touch $@ .venv/.built
+	@touch $@
 
 .venv/.built: .venv/.ready $(COMPILED)
 	@$(PYTHON) -m tools.prepare --build
