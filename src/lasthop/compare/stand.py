@@ -27,6 +27,7 @@ from lasthop.fronts.hop import Hop
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import LONGEST_PATH, Address, TcpAddress, UnixAddress
 
+END_SECONDS = 1.0
 HOSTS = {"tcp": "127.0.0.1", "tcp6": "::1"}
 
 
@@ -145,10 +146,7 @@ class Stand:
                 f"{cell.server} does not listen at {address} after {self._plan.start_seconds:g} s",
                 server.said(),
             )
-        if not server.alive:
-            raise HopFailed(
-                f"{cell.server} ended with code {server.code} before it served {cell.target}", server.said()
-            )
+        self._see_alive(cell, server)
         front, entrance = self._before(stack, cell, address)
         reply = self._first(cell, server, front, entrance or listening, deadline)
         took = time.monotonic() - at
@@ -157,6 +155,13 @@ class Stand:
             name, cell, listening, entrance or listening, server, front, reply,
             reply.digest == again.digest, took,
         )  # fmt: skip
+
+    def _see_alive(self, cell: Cell, server: Started, seconds: float = 0.0) -> None:
+        """A server may listen, and end when it has tried to load the application; that it ends may take a moment."""
+        if until(lambda: not server.alive, time.monotonic() + seconds):
+            raise HopFailed(
+                f"{cell.server} ended with code {server.code} before it served {cell.target}", server.said()
+            )
 
     def _before(
         self, stack: ExitStack, cell: Cell, address: Address
@@ -188,9 +193,11 @@ class Stand:
         except TimeoutError:
             raise HopFailed(f"no reply from {cell.target} within {seconds:.0f} s", server.said()) from None
         except (OSError, http.client.HTTPException) as error:
+            self._see_alive(cell, server, END_SECONDS)
             raise HopFailed(f"no reply from {cell.target}: {error!r}", _said(server, front)) from error
         wanted = self._plan.expect_status
         if reply.status != wanted if wanted else reply.status >= 400:
+            self._see_alive(cell, server, END_SECONDS if reply.status == 502 else 0.0)
             raise HopFailed(
                 f"{cell.target} replies {reply.status} to {self._plan.request.method} {self._plan.request.path}: {reply.text!r}",
                 _said(server, front),
