@@ -12,7 +12,7 @@ setup: .venv/.built                     ## .venv with everything, lasthop compil
 compare: setup                          ## which link is better here, behind nginx? A minute; a page in build/
 	@$(PYTHON) -m tools.debian compare
 	@mkdir -p build
-	@$(BIN)/lasthop compare lasthop.demo:app --json build/compare.json --html build/compare.html $(ARGS)
+	@$(BIN)/lasthop compare lasthop.demo:app --path /hello --json build/compare.json --html build/compare.html $(ARGS)
 
 demo: setup                             ## serve the example on both links, say what came back and what it cost
 	@$(BIN)/python -m lasthop.demo $(ARGS)

@@ -94,7 +94,13 @@ def test_the_environment_says_what_was_measured_with_what() -> None:
     results = compare(most_rounds=1, servers=["lasthop"])
     assert {"lasthop"} == set(results.environment["versions"])
     assert results.environment["processors"] == os.cpu_count()
-    assert {"method": "GET", "path": "/", "headers": [], "body_bytes": 0} == results.request
+    assert {
+        "method": "GET",
+        "path": "/",
+        "headers": [],
+        "body_bytes": 0,
+        "expect_status": 0,
+    } == results.request
 
 
 def test_other_bodies_on_the_links_leave_one_of_them_out() -> None:

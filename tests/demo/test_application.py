@@ -72,3 +72,11 @@ def test_elsewhere_is_nothing_and_it_says_what_there_is() -> None:
     status, body = ask("/elsewhere")
     assert "404 Not Found" == status
     assert all(page in body.decode() for page in PAGES)
+
+
+def test_a_page_is_the_same_on_every_link() -> None:
+    assert (
+        ("200 OK", b"Hello, world!\n")
+        == ask("/hello")
+        == ask("/hello", REMOTE_ADDR="127.0.0.1", REMOTE_PORT="5")
+    )

@@ -23,6 +23,7 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
                 "path": plan.request.path,
                 "headers": [list(each) for each in plan.request.headers],
                 "body_bytes": len(plan.request.body),
+                "expect_status": plan.expect_status,
             },
             environment=machine.describe(plan, stand.cores),
             seed=plan.seed,

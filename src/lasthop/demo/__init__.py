@@ -1,6 +1,6 @@
 """The bundled example: `lasthop serve lasthop.demo:app`, and `python -m lasthop.demo` shows it on both links.
 
-A plain WSGI application of four pages, without a framework, so that what a request costs is the server's cost.
+A plain WSGI application of five pages, without a framework, so that what a request costs is the server's cost.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ def _greeting(environ: Environ, start_response: StartResponse) -> Iterable[bytes
     return _text(start_response, "200 OK", f"Hello! This request came over {link}.\n")
 
 
+def _hello(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Say the same on every link: what `make compare` asks for."""
+    return _text(start_response, "200 OK", "Hello, world!\n")
+
+
 def _echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Read the body in pieces; its length and digest."""
     length, digest = 0, hashlib.sha256()
@@ -71,6 +76,7 @@ def _text(start_response: StartResponse, status: str, text: str) -> list[bytes]:
 
 PAGES: dict[str, Callable[[Environ, StartResponse], Iterable[bytes]]] = {
     "/": _greeting,
+    "/hello": _hello,
     "/echo": _echo,
     "/slow": _slow,
     "/stream": _stream,
