@@ -57,7 +57,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--same", type=int, default=20, help="comparisons of a thing with itself")
     words.add_argument("--more", type=int, default=10, help="comparisons with one that does 5 %% more work")
-    words.add_argument("--seconds", type=float, default=40.0, help="of each comparison")
+    words.add_argument("--seconds", type=float, default=30.0, help="of each comparison")
     asked = words.parse_args()
     same = []
     for number in range(asked.same):

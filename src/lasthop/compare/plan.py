@@ -52,8 +52,8 @@ class Plan:
     request: Request = field(default_factory=Request)
     seconds: float = DEFAULT_SECONDS
     """How long the rounds may take together."""
-    slice_seconds: float = 0.25
-    warm_seconds: float = 0.06
+    slice_seconds: float = 0.2
+    warm_seconds: float = 0.05
     """Before each slice, left out of it."""
     most_rounds: int = 0
     """0: as many as the time allows."""
