@@ -17,23 +17,23 @@ compare: setup                          ## which link is better here, behind ngi
 demo: setup                             ## serve the example on both links, say what came back and what it cost
 	@$(BIN)/python -m lasthop.demo $(ARGS)
 
-test: setup                             ## what must hold before a change goes in: `make test ARGS=tests/link`
+test: setup .venv/.tests                ## what must hold before a change goes in: `make test ARGS=tests/link`
 	@$(PYTHON) -m tools.debian test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup                            ## everything but the tests: lint, format, types, generated pages
+check: setup .venv/.tests               ## everything but the tests: lint, format, types, generated pages
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.settings_page --check
 
-format: setup                           ## bring the sources into form, write the generated pages
+format: setup .venv/.tests              ## bring the sources into form, write the generated pages
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/python -m tools.settings_page
 
-test-sanitized: setup                   ## the tests on a build with address and undefined-behaviour sanitizers
+test-sanitized: setup .venv/.tests      ## the tests on a build with address and undefined-behaviour sanitizers
 	tools/sanitized $(ARGS)
 
 bench: setup                            ## lasthop and its peers, side by side (docs/how-to/benchmark.md)
@@ -41,7 +41,7 @@ bench: setup                            ## lasthop and its peers, side by side (
 	$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
-fuzz: setup                             ## look for trouble in the reader (tests/fuzz/README.md)
+fuzz: setup .venv/.tests                ## look for trouble in the reader (tests/fuzz/README.md)
 	@$(PYTHON) -m tools.debian fuzz
 	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
@@ -51,6 +51,10 @@ clean:                                  ## remove what was built
 
 .venv/.ready: pyproject.toml tools/prepare.py
 	@$(PYTHON) -m tools.prepare
+	@touch $@
+
+.venv/.tests: .venv/.ready
+	@$(PYTHON) -m tools.prepare --tests
 	@touch $@
 
 .venv/.built: .venv/.ready $(COMPILED)

@@ -1,4 +1,6 @@
-"""Make what building needs, a C compiler, Python's headers, `.venv` with the tools; and with `--build`, in it, lasthop, compiled in place.
+"""Make what building needs, a C compiler, Python's headers, `.venv` with the tools.
+
+With `--build` compile lasthop, in place, in that environment; with `--tests` bring into it what tests and checks use.
 
 Run by `make` with the Python that was found; uses the standard library only. Where something is missing it is installed
 (root on Debian), or one sentence says what to install.
@@ -52,7 +54,7 @@ def run(says: str, *command: str | Path) -> None:
 
 
 def main() -> int:
-    """Prepare the environment, or build (`--build`) in the one that is there."""
+    """Do what was asked."""
     if sys.version_info < OLDEST:
         print(
             f"lasthop needs Python {'.'.join(map(str, OLDEST))} or later; this is {sys.version.split()[0]}.",
@@ -68,11 +70,13 @@ def main() -> int:
     try:
         if "--build" in sys.argv[1:]:
             run("compiling lasthop", *pip, "--no-build-isolation", "--editable", ".")
+        elif "--tests" in sys.argv[1:]:
+            run("bringing what the tests use", *pip, "--group", "dev")
         else:
             if not python.exists():
                 run("making .venv", sys.executable, "-m", "venv", VENV)
             run("bringing tools", *pip, "--upgrade", "pip>=25.1")  # the first that reads dependency-groups
-            run("bringing what the tests use", *pip, "--group", "dev")
+            run("bringing what building uses", *pip, "--group", "build")
     except subprocess.CalledProcessError as error:
         print(
             f"{' '.join(map(str, error.cmd))} ended with {error.returncode}; its own words are above.",

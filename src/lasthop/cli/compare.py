@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         raise MissingExtra("lasthop compare", PACKAGES[error.name.partition(".")[0]], "compare") from error
 
 
-PACKAGES = {"jinja2": "jinja2", "rich": "rich", "hdrh": "hdrhistogram", "psutil": "psutil"}
+PACKAGES = {"jinja2": "jinja2", "rich": "rich"}
 """What the extra `compare` brings, by the module that is imported."""
 
 
