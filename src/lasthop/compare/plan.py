@@ -52,8 +52,9 @@ class Plan:
     request: Request = field(default_factory=Request)
     seconds: float = DEFAULT_SECONDS
     """How long the rounds may take together."""
-    slice_seconds: float = 0.2
-    warm_seconds: float = 0.05
+    slice_seconds: float = 0.0
+    """How long a cell is measured before the next has its turn; 0: as short as its replies allow, seen in the first round."""
+    warm_seconds: float = 0.02
     """Before each slice, left out of it."""
     most_rounds: int = 0
     """0: as many as the time allows."""

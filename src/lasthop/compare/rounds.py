@@ -20,10 +20,37 @@ from lasthop.compare.results import Cost, Counts, Measured, Results, Round, merg
 from lasthop.compare.stand import Stand, Standing, disagreements, request_of
 from lasthop.engine import load as engine_load
 
-MOST_PASSES = 4
-"""How often a round goes through its order and back, where starting takes much longer than measuring."""
+ROUND_SECONDS = 0.4
+"""How long a cell is measured in a round, all its slices together; longer where starting takes longer than measuring."""
+MOST_ROUND_SECONDS = 1.6
+SHORTEST_SLICE, LONGEST_SLICE = 0.05, 0.5
+TURNS = 8
+"""How often every connection is to have its turn in a slice."""
+PROBE_SECONDS = 0.1
 COUNTED_REQUESTS = 2000
 """For how many requests system calls are counted."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long the slices of a round are, and how often it goes through its order and back."""
+
+    slice_seconds: float
+    warm_seconds: float
+    passes: int
+
+    @property
+    def cell_seconds(self) -> float:
+        """What a round takes for each cell."""
+        return 2 * self.passes * (self.slice_seconds + self.warm_seconds)
+
+    @classmethod
+    def of(cls, plan: Plan, reply_seconds: float, starting: float = 0.0) -> Pace:
+        """The shortest slices in which a reply of this time can still be measured; more of them where starting takes long."""
+        length = plan.slice_seconds or min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds))
+        warm = max(plan.warm_seconds, 0.4 * length) if not plan.slice_seconds else plan.warm_seconds
+        whole = min(MOST_ROUND_SECONDS, max(ROUND_SECONDS, starting / max(1, len(plan.cells))))
+        return cls(length, warm, max(1, round(whole / (2 * length))))
 
 
 @dataclass
@@ -79,14 +106,14 @@ def load_of(standing: Standing, plan: Plan) -> Load:
     )
 
 
-def measure(stand: Stand, standing: Standing, plan: Plan, total: _Sum) -> None:
+def measure(stand: Stand, standing: Standing, plan: Plan, pace: Pace, total: _Sum) -> None:
     """One slice of one cell, added to what the round has of it."""
     server_pids, front_pids = standing.pids()
     before = counters(server_pids), counters(front_pids), Machine.now(), time.process_time()
     began = time.monotonic()
     with pinned(stand.cores.load):
         told = load_of(standing, plan).run(
-            plan.slice_seconds, warmup=plan.warm_seconds, pids=[*server_pids, *front_pids]
+            pace.slice_seconds, warmup=pace.warm_seconds, pids=[*server_pids, *front_pids]
         )
     took = time.monotonic() - began
     after = counters(server_pids), counters(front_pids), Machine.now(), time.process_time()
@@ -168,12 +195,15 @@ def one_round(
     stand: Stand,
     plan: Plan,
     number: int,
-    passes: int,
+    pace: Pace | None,
     chance: random.Random,
     tell: Callable[[str], None],
     beside: Callable[[dict[str, Standing]], None] | None = None,
-) -> tuple[Round, float]:
-    """Measure every cell; `beside` is called with what stands when all is measured. With the seconds that starting took."""
+) -> tuple[Round, float, Pace]:
+    """Measure every cell; `beside` is called with what stands when all is measured. Without a pace, see which one fits.
+
+    Gives the seconds that starting took, and the pace, too.
+    """
     order = list(plan.cells)
     chance.shuffle(order)
     began = time.monotonic()
@@ -184,10 +214,12 @@ def one_round(
             del standing[name]
         totals = {name: _Sum() for name in order if name in standing}
         there = [name for name in order if name in standing]
-        for _ in range(passes):
+        if pace is None:
+            pace = Pace.of(plan, _reply_seconds(stand, plan, standing), starting)
+        for _ in range(pace.passes):
             for name in (*there, *reversed(there)):
                 tell(name)
-                measure(stand, standing[name], plan, totals[name])
+                measure(stand, standing[name], plan, pace, totals[name])
         for name in list(there):
             if not standing[name].server.alive:
                 failures[name] = f"the server ended in the middle:\n{standing[name].server.said()}"
@@ -204,7 +236,7 @@ def one_round(
         }
         if beside is not None:
             beside({name: standing[name] for name in plan.cells if name in there})
-        return Round(number, order, cells, failures), starting
+        return Round(number, order, cells, failures), starting, pace
 
 
 def run(
@@ -218,25 +250,35 @@ def run(
     """Rounds until the time is up. `after_round` may save; `beside_first` is given what stands at the end of the first round."""
     chance = random.Random(plan.seed)  # noqa: S311 - an order, no secret
     began = time.monotonic()
-    passes = 1
+    pace: Pace | None = None
     number = 0
     while True:
         number += 1
         at = time.monotonic()
-        measured, starting = one_round(
-            stand, plan, number, passes, chance, tell, beside_first if number == 1 else None
+        measured, starting, pace = one_round(
+            stand, plan, number, pace, chance, tell, beside_first if number == 1 else None
         )
+        results.slice_seconds = pace.slice_seconds
         results.rounds.append(measured)
-        took = time.monotonic() - at
-        if number == 1:
-            slices = 2 * len(plan.cells) * (plan.slice_seconds + plan.warm_seconds)
-            passes = max(1, min(MOST_PASSES, round(starting / slices)))
-        left = plan.seconds - (time.monotonic() - began)
-        rest = starting + 2 * passes * len(plan.cells) * (plan.slice_seconds + plan.warm_seconds)
-        more = int(left / max(rest, 0.001)) if number == 1 else int(left / max(took, 0.001))
+        now = time.monotonic()
+        # The first round has a probe, system calls and a burst besides.
+        each = starting + len(plan.cells) * pace.cell_seconds if number == 1 else now - at
+        more = int((plan.seconds - (now - began)) / max(each, 0.001))
         results.rounds_planned = max(number + more, LEAST_ROUNDS)
         if plan.most_rounds:
             results.rounds_planned = min(results.rounds_planned, plan.most_rounds)
         after_round(measured)
         if not measured.cells or number >= results.rounds_planned:
             return
+
+
+def _reply_seconds(stand: Stand, plan: Plan, standing: dict[str, Standing]) -> float:
+    """How long replies take under this load, in the slowest cell."""
+    slowest = 0.0
+    with pinned(stand.cores.load):
+        for each in standing.values():
+            told = load_of(each, plan).run(PROBE_SECONDS, warmup=PROBE_SECONDS)
+            latency = told["latency"]
+            mean = latency["sum_ns"] / latency["count"] / 1e9 if latency["count"] else LONGEST_SLICE
+            slowest = max(slowest, mean)
+    return slowest
