@@ -7,7 +7,6 @@ import platform
 import shlex
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +43,11 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def versions(plan: Plan) -> dict[str, str]:
     """Of every program that is measured."""
     found = {"lasthop": __version__}
     for cell in plan.cells.values():
-        found.setdefault(cell.server, _version(SERVERS[cell.server].distribution))
+        found.setdefault(cell.server, SERVERS[cell.server].version or "unknown")
         if cell.front != "direct":
             found.setdefault(cell.front, FRONTS[cell.front].version() or "unknown")
     return found
@@ -79,7 +71,6 @@ def describe(plan: Plan, cores: Cores) -> dict[str, Any]:
         "settings": {
             "workers": plan.workers,
             "threads": plan.threads,
-            "warm_seconds": plan.warm_seconds,
             "burst": plan.burst,
         },
     }

@@ -55,7 +55,7 @@ class Plan:
     slice_seconds: float = 0.0
     """How long a cell is measured before the next has its turn; 0: as short as its replies allow, seen in the first round."""
     warm_seconds: float = 0.02
-    """Before each slice, left out of it."""
+    """Before each slice, left out of it; at least, where the length of slices is seen."""
     most_rounds: int = 0
     """0: as many as the time allows."""
     seed: int = 1

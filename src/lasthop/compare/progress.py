@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from types import TracebackType
@@ -80,7 +81,7 @@ class Live:
         self._bars.update(self._task, completed=time.monotonic() - self._began, description=name)
 
     def round(self, done: Round, results: Results) -> None:
-        """Count it, and leave its figures above the bar."""
+        """Count it."""
         self._bars.update(
             self._task,
             round=f"round {min(done.number + 1, results.rounds_planned)} of {results.rounds_planned}",
@@ -100,12 +101,5 @@ def progress_on(to: TextIO | None, seconds: float, quiet: bool) -> Progress:
     """The one that fits where it is shown."""
     stream = sys.stderr if to is None else to
     if quiet:
-        return Lines(open_nowhere())
+        return Lines(io.StringIO())
     return Live(stream, seconds) if stream.isatty() else Lines(stream)
-
-
-def open_nowhere() -> TextIO:
-    """A file that keeps nothing."""
-    import io
-
-    return io.StringIO()

@@ -47,7 +47,9 @@ class Pace:
     @classmethod
     def of(cls, plan: Plan, reply_seconds: float, starting: float = 0.0) -> Pace:
         """The shortest slices in which a reply of this time can still be measured; more of them where starting takes long."""
-        length = plan.slice_seconds or min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds))
+        length = plan.slice_seconds or round(
+            min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds)), 3
+        )
         warm = max(plan.warm_seconds, 0.4 * length) if not plan.slice_seconds else plan.warm_seconds
         whole = min(MOST_ROUND_SECONDS, max(ROUND_SECONDS, starting / max(1, len(plan.cells))))
         return cls(length, warm, max(1, round(whole / (2 * length))))
@@ -259,6 +261,7 @@ def run(
             stand, plan, number, pace, chance, tell, beside_first if number == 1 else None
         )
         results.slice_seconds = pace.slice_seconds
+        results.environment["settings"] |= {"warm_seconds": pace.warm_seconds, "passes": pace.passes}
         results.rounds.append(measured)
         now = time.monotonic()
         # The first round has a probe, system calls and a burst besides.

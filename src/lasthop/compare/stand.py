@@ -57,7 +57,6 @@ class Standing:
     reply: Reply
     steady: bool
     """Whether two replies had the same body."""
-    first_reply_seconds: float
 
     def pids(self) -> tuple[list[int], list[int]]:
         """The processes of the server and of the front."""
@@ -149,11 +148,10 @@ class Stand:
         self._see_alive(cell, server)
         front, entrance = self._before(stack, cell, address)
         reply = self._first(cell, server, front, entrance or listening, deadline)
-        took = time.monotonic() - at
         again = self._first(cell, server, front, entrance or listening, deadline)
         return Standing(
             name, cell, listening, entrance or listening, server, front, reply,
-            reply.digest == again.digest, took,
+            reply.digest == again.digest,
         )  # fmt: skip
 
     def _see_alive(self, cell: Cell, server: Started, seconds: float = 0.0) -> None:

@@ -93,7 +93,7 @@ def work(post: Post, application: Application | None = None) -> int:
             getLogger(
                 name
             ).disabled = False  # logging.config in the application disables loggers that it does not know
-        # What is loaded now stays for ever. A collector that goes through all of it holds every request up: it doubled the worst reply of Flask.
+        # What is loaded now stays for ever. A collector that goes through all of it holds every request up.
         gc.collect()
         gc.freeze()
         return _Serving(post, engine).run(b"ready %d" % turned_at)
