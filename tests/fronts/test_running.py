@@ -66,14 +66,15 @@ def test_they_go_also_when_something_is_raised(
 def test_they_go_also_when_it_is_interrupted_while_it_starts(
     front: Front, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(seconds: float) -> None:
+    def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
     running = RunningFront(front, hop_to("unix:/not/there"), directory)
-    monkeypatch.setattr(time, "sleep", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        running.__enter__()
-    monkeypatch.undo()
+    with monkeypatch.context() as context:
+        context.setattr(socket, "create_connection", interrupted)  # before it is known to accept
+        context.setattr(time, "sleep", interrupted)  # and again, while it is waited for
+        with pytest.raises(KeyboardInterrupt):
+            running.__enter__()
     assert [] == alive(running.pid)
 
 
