@@ -188,10 +188,12 @@ def measure(
     count: int = 0,
     seconds: float = PATIENCE,
     warmup: float = 0.0,
+    waits: bool = False,
     **options: Any,
 ) -> Result:
     """What a load of its own counts: `count` requests, or `seconds`."""
-    found: Result = make_load(address, *requests, **options).run(seconds, warmup=warmup, requests=count)
+    load = make_load(address, *requests, **options)
+    found: Result = load.run(seconds, warmup=warmup, requests=count, waits=waits)
     return found
 
 

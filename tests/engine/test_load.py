@@ -78,6 +78,12 @@ def test_in_a_window_all_that_began_is_told(answer: Answer) -> None:
     assert 0.3 <= found["seconds"] < 1
 
 
+def test_all_requests_of_a_run_are_told(answer: Answer) -> None:
+    server = answer(always(HELLO))
+    found = measure(server.path, seconds=0.1, warmup=0.1, connections=4)
+    assert server.asked() == found["begun"] > found["requests"] > 0
+
+
 def test_the_warm_up_is_left_out(answer: Answer) -> None:
     server = answer(always(HELLO))
     begun = time.monotonic()
@@ -126,7 +132,7 @@ def test_a_load_can_run_again(answer: Answer) -> None:
 def test_every_result_has_the_same_keys(answer: Answer) -> None:
     found = measure(answer(always(HELLO)).path, count=1)
     assert {
-        "seconds", "requests", "statuses", "errors", "bytes_in", "bytes_out", "body_bytes", "reconnects", "planned", "unanswered",
+        "seconds", "requests", "statuses", "errors", "bytes_in", "bytes_out", "body_bytes", "reconnects", "begun", "planned", "unanswered",
         "pending_max_ns", "busy_ns", "pids", "latency",
     } == set(found)  # fmt: skip
     assert {"counts", "max_ns", "sum_ns", "count"} == set(found["latency"])
@@ -398,6 +404,35 @@ def test_what_has_no_reply_at_the_end_is_told(answer: Answer) -> None:
     closed = measure(answer(talk).path, seconds=0.5, connections=4)
     assert (0, 4) == (closed["planned"], closed["unanswered"])
     assert 0.45 * SECOND_NS < closed["pending_max_ns"] < 0.9 * SECOND_NS
+
+
+def test_a_window_that_waits_hides_no_reply_that_takes_longer_than_it(answer: Answer) -> None:
+    server = answer(stalls_for(0.4, 50))
+    found = measure(server.path, seconds=0.1, connections=1, waits=True)
+    assert 0.39 * SECOND_NS < found["latency"]["max_ns"] < SECOND_NS
+    assert (49, 50, 50) == (found["requests"], found["latency"]["count"], server.asked())
+
+
+def test_a_window_that_waits_times_only_what_began_in_it(answer: Answer) -> None:
+    server = answer(stalls_for(0.4, 50))  # it begins in the warm-up, and ends in the window
+    found = measure(server.path, warmup=0.2, seconds=0.4, connections=1, waits=True)
+    assert found["latency"]["max_ns"] < 0.39 * SECOND_NS
+    assert 0 < found["latency"]["count"] <= found["requests"]
+
+
+def test_a_window_that_waits_tells_what_times_out_after_it(answer: Answer) -> None:
+    def talk(peer: Talk) -> None:
+        while peer.head() is not None:
+            pass
+
+    found = measure(answer(talk).path, seconds=0.1, connections=4, reply_timeout=0.5, waits=True)
+    assert ({"timed_out": 4}, 0) == (found["errors"], found["requests"])
+
+
+def test_a_schedule_that_waits_asks_all_that_was_due(answer: Answer) -> None:
+    server = answer(stalls_for(0.4, 10))
+    found = measure(server.path, seconds=0.2, rate=200, connections=1, waits=True)
+    assert server.asked() == found["latency"]["count"] == found["planned"] == planned_in(found, 200)
 
 
 def test_more_than_the_server_can_do_waits_in_line(answer: Answer) -> None:

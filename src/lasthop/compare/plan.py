@@ -54,7 +54,7 @@ class Plan:
     """How long the rounds may take together."""
     slice_seconds: float = 0.0
     """How long a cell is measured before the next has its turn; 0: as short as its replies allow, seen in the first round."""
-    warm_seconds: float = 0.02
+    warm_seconds: float = 0.01
     """Before each slice, left out of it; at least, where the length of slices is seen."""
     most_rounds: int = 0
     """0: as many as the time allows."""

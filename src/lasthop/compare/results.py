@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from lasthop.compare.statistics import midmean
 from lasthop.errors import ResultsUnreadable
 
 FORMAT = "lasthop-compare 1"
@@ -48,12 +49,23 @@ class Cost:
     """CPU microseconds a request of one side of the hop, and what else the kernel counted for it; None: the system does not tell."""
 
     cpu_us: float
+    """In the middle half of the slices."""
     kernel_us: float | None = None
     """The part of `cpu_us` that was spent in the kernel."""
     switches: float | None = None
     """Context switches a request."""
     calls: float | None = None
     """System calls a request."""
+
+
+class Slice(NamedTuple):
+    """One of the short times in which a cell was measured."""
+
+    seconds: float
+    requests: int
+    server_ns: int
+    """CPU time of the server's processes."""
+    front_ns: int
 
 
 @dataclass(frozen=True)
@@ -82,10 +94,14 @@ class Measured:
     """The share of one core that the hypervisor gave to others meanwhile (`steal`)."""
     planned: int = 0
     """In an open loop: how many requests were due."""
+    slices: list[Slice] = field(default_factory=list)
+    """Of what all this is the sum."""
 
     @property
     def requests_per_second(self) -> float:
-        """Complete replies a second."""
+        """Complete replies a second, in the middle half of the slices."""
+        if self.slices:
+            return midmean([each.requests / each.seconds for each in self.slices])
         return self.requests / self.seconds if self.seconds else 0.0
 
     @property
@@ -197,6 +213,7 @@ def _measured(cell: dict[str, Any]) -> Measured:
             "latency": [(int(value), int(count)) for value, count in cell["latency"]],
             "server": Cost(**cell["server"]),
             "front": Cost(**cell["front"]) if cell["front"] is not None else None,
+            "slices": [Slice(*each) for each in cell["slices"]],
         }
     )
 

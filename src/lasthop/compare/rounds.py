@@ -2,11 +2,13 @@
 
 Fresh processes, since where a process's memory happens to lie and how its hashes are seeded changes its cost by some per cent for as long as
 it lives. Short slices close together, so that what the machine does meanwhile is done to all cells alike; mirrored, so that a drift within the round
-cancels. Each cell's slices of a round are added up: a round gives one figure a cell, and figures of the same round are compared.
+cancels. A slice waits for the replies to all that it asked: the next cell has the core to itself, and no long wait is lost at its end. Of each cell's slices in a round the middle half is taken: a round gives one figure a cell, and figures of the same round are compared. Latencies are
+those of all slices.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -16,16 +18,17 @@ from typing import Any, Protocol
 from lasthop.compare.cost import Machine, calls_during, counters, foreign_share
 from lasthop.compare.plan import LEAST_ROUNDS, Plan
 from lasthop.compare.processes import pinned
-from lasthop.compare.results import Cost, Counts, Measured, Results, Round, merge
+from lasthop.compare.results import Cost, Counts, Measured, Results, Round, Slice, merge
 from lasthop.compare.stand import Stand, Standing, disagreements, request_of
+from lasthop.compare.statistics import midmean
 from lasthop.engine import load as engine_load
 
 ROUND_SECONDS = 0.4
 """How long a cell is measured in a round, all its slices together; longer where starting takes longer than measuring."""
 MOST_ROUND_SECONDS = 1.6
-SHORTEST_SLICE, LONGEST_SLICE = 0.05, 0.5
-TURNS = 8
-"""How often every connection is to have its turn in a slice."""
+SHORTEST_SLICE, LONGEST_SLICE = 0.02, 2.0
+TURNS = 2
+"""How often every connection is to have its turn in a slice; once more in the warm-up."""
 PROBE_SECONDS = 0.1
 COUNTED_REQUESTS = 2000
 """For how many requests system calls are counted."""
@@ -50,7 +53,7 @@ class Pace:
         length = plan.slice_seconds or round(
             min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds)), 3
         )
-        warm = max(plan.warm_seconds, 0.4 * length) if not plan.slice_seconds else plan.warm_seconds
+        warm = max(plan.warm_seconds, length / TURNS) if not plan.slice_seconds else plan.warm_seconds
         whole = min(MOST_ROUND_SECONDS, max(ROUND_SECONDS, starting / max(1, len(plan.cells))))
         return cls(length, warm, max(1, round(whole / (2 * length))))
 
@@ -59,14 +62,11 @@ class Pace:
 class _Sum:
     """Slices of one cell in one round, added up."""
 
-    seconds: float = 0.0
-    requests: int = 0
+    slices: list[Slice] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latencies: list[Counts] = field(default_factory=list)
     latency_max_ns: int = 0
-    server_ns: int = 0
-    front_ns: int = 0
     server_ticks: list[int] = field(default_factory=lambda: [0, 0])
     """User and kernel, of the slices with their warm-up."""
     front_ticks: list[int] = field(default_factory=lambda: [0, 0])
@@ -79,12 +79,26 @@ class _Sum:
     foreign: float = 0.0
     stolen: float = 0.0
 
+    @property
+    def seconds(self) -> float:
+        return math.fsum(each.seconds for each in self.slices)
+
+    @property
+    def requests(self) -> int:
+        return sum(each.requests for each in self.slices)
+
 
 class Load(Protocol):
     """What is asked of the engine's load, which is compiled: its types are not to be read."""
 
     def run(
-        self, seconds: float, *, warmup: float = 0.0, requests: int = 0, pids: Sequence[int] = ()
+        self,
+        seconds: float,
+        *,
+        warmup: float = 0.0,
+        requests: int = 0,
+        pids: Sequence[int] = (),
+        waits: bool = False,
     ) -> dict[str, Any]:
         """Ask until the time is up or the requests are made; what happened meanwhile."""
 
@@ -115,18 +129,18 @@ def measure(stand: Stand, standing: Standing, plan: Plan, pace: Pace, total: _Su
     began = time.monotonic()
     with pinned(stand.cores.load):
         told = load_of(standing, plan).run(
-            pace.slice_seconds, warmup=pace.warm_seconds, pids=[*server_pids, *front_pids]
+            pace.slice_seconds, warmup=pace.warm_seconds, pids=[*server_pids, *front_pids], waits=True
         )
     took = time.monotonic() - began
     after = counters(server_pids), counters(front_pids), Machine.now(), time.process_time()
-    within = told["seconds"] / took  # of the counters, which ran during the warm-up too
+    within = told["seconds"] / took  # of what was used before and after the window too
+    counted = told["requests"] / max(1, told["begun"])  # of what the counters saw
     used = told["pids"]
     server_ns = sum(max(0, used.get(pid, 0)) for pid in server_pids)
     front_ns = sum(max(0, used.get(pid, 0)) for pid in front_pids)
     if any(used.get(pid, 0) < 0 for pid in (*server_pids, *front_pids)):
         total.errors["process_ended"] = total.errors.get("process_ended", 0) + 1
-    total.seconds += told["seconds"]
-    total.requests += told["requests"]
+    total.slices.append(Slice(told["seconds"], told["requests"], server_ns, front_ns))
     for status, count in told["statuses"].items():
         total.statuses[str(status)] = total.statuses.get(str(status), 0) + count
     for kind, count in told["errors"].items():
@@ -134,16 +148,14 @@ def measure(stand: Stand, standing: Standing, plan: Plan, pace: Pace, total: _Su
             total.errors[kind] = total.errors.get(kind, 0) + count
     total.latencies.append(told["latency"]["counts"])
     total.latency_max_ns = max(total.latency_max_ns, told["latency"]["max_ns"], told["pending_max_ns"])
-    total.server_ns += server_ns
-    total.front_ns += front_ns
     for ticks, old, new in (
         (total.server_ticks, before[0], after[0]),
         (total.front_ticks, before[1], after[1]),
     ):
         ticks[0] += new.user_ticks - old.user_ticks
         ticks[1] += new.kernel_ticks - old.kernel_ticks
-    total.server_switches += (after[0].switches - before[0].switches) * within
-    total.front_switches += (after[1].switches - before[1].switches) * within
+    total.server_switches += (after[0].switches - before[0].switches) * counted
+    total.front_switches += (after[1].switches - before[1].switches) * counted
     total.bytes_in += told["bytes_in"]
     total.bytes_out += told["bytes_out"]
     total.planned += told.get("planned", 0)
@@ -154,8 +166,11 @@ def measure(stand: Stand, standing: Standing, plan: Plan, pace: Pace, total: _Su
     total.stolen += stolen * told["seconds"]
 
 
-def _cost(ns: int, ticks: list[int], switches: float, requests: int, calls: float | None) -> Cost:
-    cpu_us = ns / 1000 / requests
+def _cost(
+    used: Sequence[tuple[int, int]], ticks: list[int], switches: float, requests: int, calls: float | None
+) -> Cost:
+    """Of one side, from what each slice used (ns) for how many requests."""
+    cpu_us = midmean([ns / 1000 / count for ns, count in used if count])
     counted = sum(ticks)
     return Cost(cpu_us, cpu_us * ticks[1] / counted if counted else None, switches / requests, calls)
 
@@ -169,8 +184,14 @@ def _measured(total: _Sum, standing: Standing, calls: tuple[float | None, float 
         errors=total.errors,
         latency=merge(total.latencies),
         latency_max_ns=total.latency_max_ns,
-        server=_cost(total.server_ns, total.server_ticks, total.server_switches, requests, calls[0]),
-        front=_cost(total.front_ns, total.front_ticks, total.front_switches, requests, calls[1])
+        server=_cost(
+            [(each.server_ns, each.requests) for each in total.slices],
+            total.server_ticks, total.server_switches, requests, calls[0],
+        ),
+        front=_cost(
+            [(each.front_ns, each.requests) for each in total.slices],
+            total.front_ticks, total.front_switches, requests, calls[1],
+        )
         if standing.front is not None
         else None,
         bytes_in=total.bytes_in,
@@ -179,7 +200,8 @@ def _measured(total: _Sum, standing: Standing, calls: tuple[float | None, float 
         foreign=total.foreign / total.seconds if total.seconds else 0.0,
         stolen=total.stolen / total.seconds if total.seconds else 0.0,
         planned=total.planned,
-    )
+        slices=total.slices,
+    )  # fmt: skip
 
 
 def count_calls(standing: Standing, plan: Plan) -> tuple[float | None, float | None]:

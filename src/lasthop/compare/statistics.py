@@ -71,6 +71,14 @@ class Ratio:
         )
 
 
+def midmean(values: Sequence[float]) -> float:
+    """The mean of the middle half: what befell less than a quarter of them, in either direction, is not in it. 0 of nothing."""
+    ordered = sorted(values)
+    cut = len(ordered) // 4
+    middle = ordered[cut : len(ordered) - cut]
+    return math.fsum(middle) / len(middle) if middle else 0.0
+
+
 def fewest_rounds(level: float) -> int:
     """With fewer, not even the whole range of the rounds is that sure: all lie on one side of the truth once in 2^(n-1)."""
     return math.ceil(1 + math.log2(1 / (1 - level)) - 1e-9)

@@ -101,7 +101,7 @@ class Load:
 
     What `run` returns: `requests` (whole replies, by their `statuses`), `errors` (by kind, `remote.FAILURES`), `unanswered` at the end of the window and
     `pending_max_ns`, the age of the oldest of them; `planned`: requests that an open loop had due. Without a warm-up
-    `planned` is `requests` + `errors` + `unanswered`. `reconnects`: connections that ended as they should. `busy_ns`: CPU time of this thread; `pids`: of
+    `planned` is `requests` + `errors` + `unanswered`. `begun`: all requests of the run, the warm-up's too. `reconnects`: connections that ended as they should. `busy_ns`: CPU time of this thread; `pids`: of
     each process, -1 for one that is gone. `latency`: of whole replies; `counts` are (ns, how many), to three digits.
 
     Nothing here is random; `seed` is taken so that all that measures can be called alike.
@@ -178,8 +178,12 @@ class Load:
         if write(self.bell, cython.address(one), 8) < 0:
             return  # it cannot be rung more than it is
 
-    def run(self, seconds, *, warmup=0.0, requests=0, pids=()):
-        """Ask for `seconds` after a warm-up, or until `requests` have ended; `pids`: whose CPU time is read. Returns what was counted."""
+    def run(self, seconds, *, warmup=0.0, requests=0, pids=(), waits=False):
+        """Ask for `seconds` after a warm-up, or until `requests` have ended; `pids`: whose CPU time is read. Returns what was counted.
+
+        `waits`: once the window is over, nothing more is asked, and what is under way is waited for until it has its reply or times out. Latency
+        is then of the requests begun in the window, however long they took, and their failures count: a short window hides no long wait.
+        """
         watched: list = [_count("a pid", pid, 1, (1 << 31) - 1) for pid in pids]
         length: int64_t = int(_seconds("seconds", seconds, 1e-6) * 1e9)
         warm: int64_t = int(_seconds("warmup", warmup, 0.0) * 1e9)
@@ -199,6 +203,7 @@ class Load:
             self.window.tick_ns = self.tick_ns
             self.window.length_ns = length
             self.window.most = most
+            self.window.waits = bool(waits)
             with cython.nogil:
                 start(cython.address(self.going), cython.address(self.window), warm)
             while not is_done:
@@ -307,6 +312,7 @@ class Load:
             "bytes_out": run.bytes_out,
             "body_bytes": run.body_bytes,
             "reconnects": run.reconnects,
+            "begun": run.issued,
             "planned": window.planned,
             "unanswered": window.unanswered,
             "pending_max_ns": window.pending_ns,

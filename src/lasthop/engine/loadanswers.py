@@ -44,13 +44,16 @@ from cython.cimports.posix.time import CLOCK_MONOTONIC
 def _complete(run: cython.pointer(Run), line: cython.pointer(Line), now: int64_t) -> cython.void:
     """A whole reply was read."""
     status: cython.int = line.reading.head.status
+    is_wrong: cython.bint = run.expected >= 0 and line.reading.body != run.expected and 200 <= status < 300
     if run.counting:
         run.ended += 1
-        if run.expected >= 0 and line.reading.body != run.expected and 200 <= status < 300:
-            run.failures[WRONG_BODY] += 1
-        else:
+        if not is_wrong:
             run.statuses[status] += 1
             run.body_bytes += line.reading.body
+    if run.counting or run.waiting:
+        if is_wrong:
+            run.failures[WRONG_BODY] += 1
+        elif line.begun[line.oldest] >= run.timed_from:
             record(cython.address(run.latency), now - line.begun[line.oldest])
     line.oldest += 1
     if line.oldest == run.pipeline:

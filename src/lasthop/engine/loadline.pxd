@@ -66,6 +66,7 @@ cdef struct Run:
     int64_t outstanding
     # What is counted while `counting`
     bint counting
+    bint waiting                    # after the window, for what was begun in it: failures and latency count still
     int64_t ended                   # with a reply or without
     uint64_t statuses[STATUSES]
     uint64_t failures[NO_FAILURE]
@@ -74,6 +75,7 @@ cdef struct Run:
     uint64_t body_bytes
     uint64_t reconnects
     Histogram latency
+    int64_t timed_from              # only of requests begun then or later
 
 cdef int64_t due_by(const Run* run, int64_t now) noexcept nogil
 cdef int64_t due_at(const Run* run, int64_t number) noexcept nogil

@@ -93,8 +93,9 @@ def _close(run: cython.pointer(Run), line: cython.pointer(Line)) -> cython.void:
 def lose(run, line, failure):
     """What was asked on this line and not answered has failed."""
     if run.counting:
-        run.failures[failure] += line.outstanding
         run.ended += line.outstanding
+    if run.counting or run.waiting:
+        run.failures[failure] += line.outstanding
     run.outstanding -= line.outstanding
     line.outstanding = 0
 

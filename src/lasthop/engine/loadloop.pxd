@@ -10,7 +10,7 @@ cdef enum:
 cdef enum:
     WARMING
     MEASURING
-    SETTLING                # reading what was asked and not answered, uncounted
+    SETTLING                # reading what was asked and not answered
     SETTLED
 
 cdef struct Window:         # the measured time
@@ -19,6 +19,7 @@ cdef struct Window:         # the measured time
     int64_t tick_ns         # how often time-outs are looked at
     int64_t look_ns         # when they are looked at next
     int64_t length_ns
+    bint waits              # for all that was begun in it
     int64_t most            # requests after which it ends; 0: no such number
     int64_t begin_ns
     int64_t end_ns

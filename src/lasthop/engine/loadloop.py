@@ -32,7 +32,10 @@ from cython.cimports.libc.stdint import int64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC, clock_gettime, timespec
 
 _SETTLE_NS = cython.declare(int64_t, 100000000)
-"""How long after the window replies are still read, uncounted, so that the server is not left with broken connections."""
+"""How long after the window replies are still read, uncounted, so that the server is not left with broken connections.
+
+A window that waits does so until each has its reply or has timed out.
+"""
 _NEVER = cython.declare(int64_t, (1 << 63) - 1)
 _EPOLL_PWAIT2 = cython.declare(cython.long, 441)
 """The system call's number, the same on all processors; glibc has a name for it from 2.35 on."""
@@ -104,6 +107,8 @@ def _open_window(run: cython.pointer(Run), window: cython.pointer(Window)) -> cy
     if window.most:
         # What is under way will end in the window, and is one of them.
         run.limit = run.issued + (window.most - run.outstanding if window.most > run.outstanding else 0)
+    if window.waits:
+        run.timed_from = window.begin_ns
     run.counting = True
 
 
@@ -113,12 +118,13 @@ def _open_window(run: cython.pointer(Run), window: cython.pointer(Window)) -> cy
 def _close_window(run: cython.pointer(Run), window: cython.pointer(Window)) -> cython.void:
     i: cython.int
     cpu: int64_t
-    due: int64_t
+    due: int64_t = 0
     line: cython.pointer(Line)
     run.counting = False
     window.stage = SETTLING
     window.end_ns = clock_ns(CLOCK_MONOTONIC)
-    window.until_ns = window.end_ns + _SETTLE_NS
+    run.waiting = window.waits
+    window.until_ns = window.end_ns + (run.connect_ns + run.reply_ns if window.waits else _SETTLE_NS)
     for i in range(window.pids):
         cpu = _cpu_ns(window.clocks[i])
         window.used[i] = cpu - window.used[i] if cpu >= 0 and window.used[i] >= 0 else -1
@@ -137,6 +143,8 @@ def _close_window(run: cython.pointer(Run), window: cython.pointer(Window)) -> c
             if window.end_ns - due_at(run, run.issued) > window.pending_ns:
                 window.pending_ns = window.end_ns - due_at(run, run.issued)
     run.limit = run.issued
+    if window.waits and due > run.issued:
+        run.limit = due
 
 
 # The loop.
@@ -172,7 +180,7 @@ def _is_over(run: cython.pointer(Run), window: cython.pointer(Window), now: int6
         return True
     if window.stage == MEASURING:
         return window.most != 0 and run.ended >= window.most
-    return window.stage == SETTLING and run.outstanding == 0
+    return window.stage == SETTLING and run.outstanding == 0 and run.issued >= run.limit
 
 
 def drive(run, window, until):
