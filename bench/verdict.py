@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -52,6 +54,17 @@ def claims(results: Results) -> list[str]:
     ]
 
 
+def spreads(results: Results) -> list[tuple[float, float]]:
+    """By how much (logarithm of the ratio of requests/s) the first two cells differ in each round: all slices added up, and their middle half."""
+    found = []
+    for each in results.rounds:
+        if len(each.cells) > 1:
+            one, other = list(each.cells.values())[:2]
+            added = math.log(one.requests / one.seconds / (other.requests / other.seconds))
+            found.append((added, math.log(one.requests_per_second / other.requests_per_second)))
+    return found
+
+
 def main() -> None:
     """Compare and count."""
     words = argparse.ArgumentParser(description=__doc__)
@@ -59,16 +72,23 @@ def main() -> None:
     words.add_argument("--more", type=int, default=10, help="comparisons with one that does 5 %% more work")
     words.add_argument("--seconds", type=float, default=30.0, help="of each comparison")
     asked = words.parse_args()
-    same = []
+    same: list[list[str]] = []
+    differing: list[tuple[float, float]] = []
     for number in range(asked.same):
         results = compare(["working:less", "working:again"], asked.seconds, number)
         same.append(claims(results))
+        differing += spreads(results)
         print(json.dumps({"same": number, "rounds": len(results.rounds), "claimed": same[-1]}), flush=True)
     found = []
     for number in range(asked.more):
         results = compare(["working:less", "working:more"], asked.seconds, number)
         found.append(claims(results))
         print(json.dumps({"more": number, "rounds": len(results.rounds), "claimed": found[-1]}), flush=True)
+    if len(differing) > 1:
+        added, middle = (statistics.stdev(each) for each in zip(*differing, strict=True))
+        print(
+            f"in {len(differing)} rounds the two differ by {added:.3f} (standard deviation of the logarithm of the ratio of requests/s) where slices are added up, by {middle:.3f} in the middle half of them"
+        )
     print(f"no difference shown in {sum(not each for each in same)} of {len(same)} comparisons with itself")
     print(
         f"a difference found in {sum(bool(each) for each in found)} of {len(found)} comparisons with 5 % more work"

@@ -87,6 +87,32 @@ def test_they_go_also_when_its_first_process_was_killed(
     assert [] == alive(running.pid)
 
 
+STARTING = """
+import pathlib, signal, sys
+from lasthop.fronts import find
+from lasthop.fronts.hop import Hop
+from lasthop.fronts.running import RunningFront
+from lasthop.link.address import TcpAddress, parse
+name, application, port, directory = sys.argv[1:]
+hop = Hop(application=parse(application), entrance=TcpAddress("127.0.0.1", int(port)), clients=64)
+with RunningFront(find(name), hop, pathlib.Path(directory)) as running:
+    print(running.pid, flush=True)
+    signal.pause()
+"""
+
+
+def test_they_go_also_when_whoever_started_it_is_killed(
+    front: Front, directory: Path, server: Serving
+) -> None:
+    command = [sys.executable, "-c", STARTING, front.name, server.unix, str(free_port().port), str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        assert str(pid) in alive(pid)
+        starter.kill()
+    until(lambda: not alive(pid), what="the front's end")
+
+
 def test_a_port_that_is_taken_is_told_in_its_words(front: Front, directory: Path, server: Serving) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -6,7 +6,6 @@ gone without having ended it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -18,11 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lasthop.fronts.orphans import end_with_parent
+
 TAIL_BYTES = 4000
 PATIENCE_SECONDS = 2.0
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
@@ -77,7 +75,7 @@ class Started:
                 stdout=to,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),
+                preexec_fn=end_with_parent,
             )
         self.pid = self._process.pid
 
