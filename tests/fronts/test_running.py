@@ -104,11 +104,13 @@ with RunningFront(find(name), hop, pathlib.Path(directory)) as running:
 def test_they_go_also_when_whoever_started_it_is_killed(
     front: Front, directory: Path, server: Serving
 ) -> None:
-    command = [sys.executable, "-c", STARTING, front.name, server.unix, str(free_port().port), str(directory)]
+    entrance = free_port()
+    command = [sys.executable, "-c", STARTING, front.name, server.unix, str(entrance.port), str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         pid = int(starter.stdout.readline())
         assert str(pid) in alive(pid)
+        ask(entrance)  # Apache forgets a SIGTERM that comes before its workers are there
         starter.kill()
     until(lambda: not alive(pid), what="the front's end")
 
