@@ -79,6 +79,7 @@ class Apache:
 AS_WWW_DATA = (
     "setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups",
     "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
+    "--pdeathsig=TERM",  # the change of the user has undone what `orphans` asked for
 )  # fmt: skip
 
 
