@@ -245,4 +245,20 @@ Directories = Annotated[
     tuple[str, ...],
     Kind("PATH", _several(_text(_PATH_RULE), "it must be a path or a list of paths"), _show_all, many=True),
 ]
+
+
+def _file_mode(value: Any) -> str:
+    """As a text: a number in TOML may be meant in octal digits or not, and a wrong guess would open the file to others."""
+    from lasthop.link.address import file_mode
+
+    if not isinstance(value, str):
+        raise Misfit("it must be a text of octal digits such as '0660'", "'0660', in quotes")
+    try:
+        return f"{file_mode(value):04o}"
+    except ValueError as error:
+        raise Misfit(f"it must be a mode: {error}", "0660", value) from None
+
+
+FileMode = Annotated[str | None, Kind("MODE", _optional(_file_mode))]
+Owner = Annotated[str | None, Kind("NAME", _optional(_text("it must be a name or a number")))]
 Addresses = Annotated[tuple[str, ...], Kind("ADDRESS", _addresses, _show_all, many=True)]

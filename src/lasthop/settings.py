@@ -56,6 +56,46 @@ class Settings:
         ),
     ] = ("127.0.0.1:8000",)
 
+    socket_owner: Annotated[
+        kinds.Owner,
+        Says(
+            LISTENING,
+            "The user, by name or number, to whom socket files belong",
+            "In force before anyone can connect, as the group and the mode are. Only root may give files away. One address alone: "
+            "`unix:/run/app.sock?owner=app`, which wins over this.",
+        ),
+    ] = None
+
+    socket_group: Annotated[
+        kinds.Owner,
+        Says(
+            LISTENING,
+            "The group, by name or number, of socket files: that of the front",
+            "The way to let a front of another user in and nobody else: `--socket-group www-data`; the mode is then `0660` unless it is given. "
+            "A server that is not root can give a file only to groups that it is in itself. One address alone: `unix:/run/app.sock?group=www-data`.",
+        ),
+    ] = None
+
+    socket_mode: Annotated[
+        kinds.FileMode,
+        Says(
+            LISTENING,
+            "The mode of socket files in octal digits; whoever may write may connect",
+            "Whatever the umask. Without it: `0660` where an owner or a group is named, else `0666` less what the umask (027, 077) keeps from reading. "
+            "One address alone: `unix:/run/app.sock?mode=0600`. In TOML it is a text.",
+        ),
+    ] = None
+
+    socket_mkdir: Annotated[
+        kinds.Switch,
+        Says(
+            LISTENING,
+            "Make the directory of a socket file if it is missing",
+            "With the socket's owner and group, and open to those who may connect: mode `0750` for a group, `0755` for everybody. "
+            "A directory that is there stays as it is. What was made is left behind.",
+        ),
+    ] = False
+
     backlog: Annotated[
         kinds.CountOrZero,
         Says(

@@ -4,6 +4,7 @@ import pytest
 
 from lasthop.errors import AddressError
 from lasthop.link.address import (
+    EXAMPLE,
     AbstractAddress,
     Address,
     FdAddress,
@@ -72,7 +73,14 @@ def test_writes_the_canonical_text(text: str) -> None:
             "after // a path must begin with another /",
             "unix:/run/app.sock or unix:run/app.sock",
         ),
-        ("unix:/run/app.sock?mode=0660", "options after ? are not known yet", "unix:/run/app.sock"),
+        ("unix:/a.sock?modus=0660", "'modus' is no option of a socket file", EXAMPLE),
+        ("unix:/a.sock?", "'' is no option of a socket file", EXAMPLE),
+        ("unix:/a.sock?mode=0660&mode=0660", "mode stands there twice", EXAMPLE),
+        ("unix:/a.sock?group=", "group has no value", EXAMPLE),
+        ("unix:/a.sock?mode=rw", "a mode is three octal digits such as 0660, not 'rw'", EXAMPLE),
+        ("unix:/a.sock?mode=0680", "a mode is three octal digits such as 0660, not '0680'", EXAMPLE),
+        ("unix:/a.sock?mode=1777", "a mode of a socket is at most 0777, not '1777'", EXAMPLE),
+        ("unix:@app?mode=0660", "an abstract name has no file, and so no owner, group or mode", "unix:@app"),
         ("unix:\0app", "a path holds no NUL; an abstract name is written with @", "unix:@NAME"),
         ("unix:@" + "ä" * 54, "the name has 108 bytes, an abstract name at most 107", "a shorter name"),
         ("fd:", "'' is not the number of a file descriptor", "fd:3"),
@@ -83,6 +91,12 @@ def test_says_what_is_wrong_and_what_to_write(text: str, rule: str, instead: str
     with pytest.raises(AddressError) as caught:
         parse(text)
     assert (rule, instead) == (caught.value.rule, caught.value.hint)
+
+
+def test_a_socket_file_may_have_an_owner_a_group_and_a_mode() -> None:
+    found = parse("unix:/run/app.sock?mode=0660&group=www-data&owner=33")
+    assert UnixAddress("/run/app.sock", "33", "www-data", 0o660) == found
+    assert "unix:/run/app.sock" == str(found)
 
 
 def test_a_length_counts_bytes() -> None:

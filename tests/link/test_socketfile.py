@@ -14,12 +14,13 @@ import pytest
 from lasthop.errors import ListenError
 from lasthop.link.address import LONGEST_PATH, UnixAddress
 from lasthop.link.peer import command_of
-from lasthop.link.socketfile import SocketFile, bind_file, default_mode
+from lasthop.link.permissions import Asked
+from lasthop.link.socketfile import SocketFile, bind_file
 
 
 @contextmanager
 def bound(path: Path, mode: int | None = None) -> Iterator[tuple[socket.socket, SocketFile]]:
-    listening, file = bind_file(UnixAddress(str(path)), 16, mode)
+    listening, file = bind_file(UnixAddress(str(path)), 16, Asked(mode=mode))
     with closing(listening):
         yield listening, file
 
@@ -168,17 +169,6 @@ def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int, umask: 
             assert (mode, mode) == (stat.S_IMODE((tmp_path / "s").stat().st_mode), file.mode)
     finally:
         os.umask(before)
-
-
-@pytest.mark.parametrize(
-    ("umask", "mode"),
-    [("0000", 0o666), ("0022", 0o666), ("0002", 0o666), ("0027", 0o660), ("0007", 0o660), ("0077", 0o600)],
-)
-def test_the_default_mode_lets_everyone_in_unless_the_umask_decides_otherwise(
-    tmp_path: Path, umask: str, mode: int
-) -> None:
-    (tmp_path / "status").write_text(f"Name:\tx\nUmask:\t{umask}\nState:\tR\n")
-    assert mode == default_mode(tmp_path / "status")
 
 
 def test_removes_its_own_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The listeners of a server, and what a change of settings does to them."""
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from lasthop.errors import AddressError, ListenError
 from lasthop.link.address import parse
+from lasthop.link.permissions import Asked
 from lasthop.server.listening import Listening, described
 
 
@@ -64,3 +66,19 @@ def test_the_log_tells_a_files_mode(listening: Listening, tmp_path: Path) -> Non
         described(tcp),
     ]
     assert isinstance(parse(tcp.address), tuple)
+
+
+def test_a_path_that_is_named_twice_has_one_set_of_permissions(listening: Listening, tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match="stands there twice, with different permissions"):
+        listening.open((f"unix:{tmp_path}/s?mode=0600", f"unix:{tmp_path}/s?mode=0660"))
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_that_is_open_gets_the_permissions_that_are_asked_for_now(
+    listening: Listening, tmp_path: Path
+) -> None:
+    (first,) = listening.open((f"unix:{tmp_path}/s?mode=0600",))
+    (again,) = listening.open((f"unix:{tmp_path}/s",), Asked(mode=0o640))
+    assert first is again
+    assert f"unix:{tmp_path}/s (mode 0640)" == described(again)
+    assert 0o640 == stat.S_IMODE((tmp_path / "s").stat().st_mode)

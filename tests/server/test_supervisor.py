@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import threading
 import time
 from http.client import HTTPException
@@ -14,7 +15,7 @@ import pytest
 
 from lasthop.server.processors import usable_processors
 
-from .conftest import Connection, Start, is_there, until
+from .conftest import HERE, Connection, Start, is_there, until
 
 VERSIONED = """\
 def application(environ, start_response):
@@ -284,6 +285,18 @@ def test_reloaded_is_said_when_the_old_code_accepts_nobody_any_more(start: Start
     finally:
         os.kill(old, signal.SIGCONT)
     server.wait_log("reloaded")
+
+
+def test_a_reload_gives_the_socket_file_its_new_mode(start: Start, tmp_path: Path) -> None:
+    later = tmp_path / "later.json"
+    bind = [f"unix:{tmp_path}/s"]
+    server = start("applications:application", bind=bind, socket_mode="0600", later=str(later))
+    assert 0o600 == stat.S_IMODE((tmp_path / "s").stat().st_mode)
+    assert f"listening at unix:{tmp_path}/s (mode 0600)" in server.log()
+    later.write_text(json.dumps({"bind": bind, "socket_mode": "0660", "pythonpath": [str(HERE)]}))
+    server.send(signal.SIGHUP)
+    server.wait_log("reloaded")
+    assert 0o660 == stat.S_IMODE((tmp_path / "s").stat().st_mode)
 
 
 @pytest.mark.parametrize("preload", [False, True])

@@ -4,12 +4,14 @@ Knows the spelling only: nothing here touches a socket, a file or the environmen
 """
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lasthop.errors import AddressError
 
 LONGEST_PATH = 107
 """Bytes of a socket's path: sun_path holds 108, and the last one is the closing NUL that other programs expect."""
+
+EXAMPLE = "unix:/run/app/app.sock?group=www-data&mode=0660"
 
 FORMS = "HOST:PORT, [IPV6]:PORT, :PORT, unix:/PATH, unix:@NAME, fd:N or systemd"
 
@@ -29,6 +31,10 @@ class UnixAddress(NamedTuple):
     """A socket file. A relative path is relative to the directory in which the server works (``--chdir``)."""
 
     path: str
+    owner: str = ""
+    """A name or a number; empty: as the settings say for all."""
+    group: str = ""
+    mode: int | None = None
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -87,13 +93,15 @@ def _unix(text: str, rest: str) -> UnixAddress | AbstractAddress:
         raise AddressError(
             text, "after // a path must begin with another /", f"unix:{rest[1:]} or unix:{rest[2:]}"
         )
-    path, question, _ = rest.partition("?")
-    if question:
-        raise AddressError(text, "options after ? are not known yet", f"unix:{path}")
+    path, question, options = rest.partition("?")
     if "\0" in path:
         raise AddressError(text, "a path holds no NUL; an abstract name is written with @", "unix:@NAME")
     if path in ("", "@"):
         raise AddressError(text, "the path is missing", "unix:/run/app/app.sock")
+    if question and path.startswith("@"):
+        raise AddressError(
+            text, "an abstract name has no file, and so no owner, group or mode", f"unix:{path}"
+        )
     if path.startswith("@"):
         length = byte_length(path[1:])
         if length > LONGEST_PATH:
@@ -105,7 +113,37 @@ def _unix(text: str, rest: str) -> UnixAddress | AbstractAddress:
         return AbstractAddress(path[1:])
     if path.endswith("/"):
         raise AddressError(text, "that is a directory, not the name of a socket", f"{text}app.sock")
-    return UnixAddress(path)
+    return UnixAddress(path, **_options(text, options)) if question else UnixAddress(path)
+
+
+def _options(text: str, options: str) -> dict[str, Any]:
+    """``owner=NAME&group=NAME&mode=OCTAL``, each at most once."""
+    found: dict[str, Any] = {}
+    for each in options.split("&"):
+        name, _, value = each.partition("=")
+        if name not in ("owner", "group", "mode"):
+            raise AddressError(text, f"{name!r} is no option of a socket file", EXAMPLE)
+        if name in found or not value:
+            raise AddressError(
+                text, f"{name} stands there twice" if value else f"{name} has no value", EXAMPLE
+            )
+        found[name] = value
+    if "mode" in found:
+        try:
+            found["mode"] = file_mode(found["mode"])
+        except ValueError as error:
+            raise AddressError(text, str(error), EXAMPLE) from None
+    return found
+
+
+def file_mode(text: str) -> int:
+    """A mode in octal digits, as chmod takes it. Raises ValueError with the rule."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and set(text) <= set("01234567")):
+        raise ValueError(f"a mode is three octal digits such as 0660, not {text!r}")
+    mode = int(text, 8)
+    if mode > 0o777:
+        raise ValueError(f"a mode of a socket is at most 0777, not {text!r}")
+    return mode
 
 
 def byte_length(path: str) -> int:

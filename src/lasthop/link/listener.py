@@ -11,6 +11,7 @@ from collections.abc import MutableMapping, Sequence
 from lasthop.errors import ListenError
 from lasthop.link import inherited
 from lasthop.link.address import AbstractAddress, Address, FdAddress, SystemdAddress, TcpAddress, UnixAddress
+from lasthop.link.permissions import Asked
 from lasthop.link.socketfile import SocketFile, bind_file
 
 LOCAL_NAME = ("localhost", "80")
@@ -52,9 +53,12 @@ class Listener:
 class Opener:
     """Makes listeners. One for the life of a process: what systemd passed can be read only once."""
 
-    def __init__(self, environment: MutableMapping[str, str], backlog: int) -> None:
+    def __init__(
+        self, environment: MutableMapping[str, str], backlog: int, asked: Asked | None = None
+    ) -> None:
         self._passed = inherited.Passed(environment)
         self.backlog = backlog
+        self.asked = asked or Asked()
 
     def open(self, address: Address) -> list[Listener]:
         """The listeners of one address: several for a name with several addresses, or for systemd."""
@@ -62,7 +66,7 @@ class Opener:
             case TcpAddress():
                 return self._open_tcp(address)
             case UnixAddress():
-                listening, file = bind_file(address, self.backlog)
+                listening, file = bind_file(address, self.backlog, self.asked)
                 return [Listener(listening, file=file)]
             case AbstractAddress():
                 return [self._open_abstract(address)]

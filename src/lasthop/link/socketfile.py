@@ -18,6 +18,7 @@ from pathlib import Path
 from lasthop.errors import ListenError
 from lasthop.link.address import LONGEST_PATH, UnixAddress, byte_length
 from lasthop.link.peer import command_of, peer_of
+from lasthop.link.permissions import UNCHANGED, Asked, Permissions, permissions
 
 LOCK_SECONDS = 2.0
 """How long to wait for another start in the same directory. Everybody who can read the directory could hold the lock for ever,
@@ -34,10 +35,27 @@ class SocketFile:
 
     def __init__(self, path: Path, made: os.stat_result) -> None:
         self.path = path
-        self.mode = stat.S_IMODE(made.st_mode)
+        self._note(made)
         self._identity = (made.st_dev, made.st_ino)
         self._pid = os.getpid()
         self._removed = False
+
+    def _note(self, found: os.stat_result) -> None:
+        self.uid, self.gid, self.mode = found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+    def change(self, address: UnixAddress, wanted: Permissions) -> None:
+        """Give the file these permissions while it is in use. Raises ListenError; not for a file that is no longer ours."""
+        try:
+            node = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            found = os.fstat(node)
+            if (found.st_dev, found.st_ino) == self._identity:
+                _permit(address, node, wanted)
+                self._note(os.fstat(node))
+        finally:
+            os.close(node)
 
     def is_ours(self) -> bool:
         """Whether the path still leads to the file that we made."""
@@ -59,9 +77,11 @@ class SocketFile:
 
 
 def bind_file(
-    address: UnixAddress, backlog: int, mode: int | None = None
+    address: UnixAddress, backlog: int, asked: Asked | None = None
 ) -> tuple[socket.socket, SocketFile]:
-    """A socket that listens at a path, its file's mode in force before anyone can connect."""
+    """A socket that listens at a path, its file's owner, group and mode in force before anyone can connect."""
+    asked = asked or Asked()
+    wanted = permissions(address, asked)
     path = Path(address.path).absolute()
     length = byte_length(str(path))
     if length > LONGEST_PATH:
@@ -72,12 +92,14 @@ def bind_file(
         )
     directory = path.parent
     try:
+        if asked.mkdir:
+            _make_directory(address, directory, wanted)
         _check_directory(address, directory)
         with _alone_in(directory):
             _make_way(address, path)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                return _bind(listening, path, backlog, default_mode() if mode is None else mode)
+                return _bind(address, listening, path, backlog, wanted)
             except BaseException:
                 listening.close()
                 raise
@@ -93,7 +115,7 @@ def _check_directory(address: UnixAddress, directory: Path) -> None:
             raise ListenError(
                 address,
                 f"the directory {each} does not exist",
-                f"mkdir -p {directory}, or RuntimeDirectory= in a systemd unit",
+                f"--socket-mkdir, mkdir -p {directory}, or RuntimeDirectory= in a systemd unit",
             )
         if not each.is_dir():
             raise ListenError(
@@ -113,23 +135,85 @@ def _check_directory(address: UnixAddress, directory: Path) -> None:
         )
 
 
+def _permit(address: UnixAddress, node: int, wanted: Permissions) -> None:
+    """Owner and group first: whoever loses the file by the mode has it before. `node` is a descriptor of the file (`O_PATH`)."""
+    file = f"/proc/self/fd/{node}"
+    found = os.fstat(node)
+    uid = found.st_uid if wanted.uid == UNCHANGED else wanted.uid
+    gid = found.st_gid if wanted.gid == UNCHANGED else wanted.gid
+    if (uid, gid) != (found.st_uid, found.st_gid):
+        try:
+            os.chown(file, uid, gid)
+        except PermissionError as error:
+            raise _may_not_give(address, uid, gid, found) from error
+    if stat.S_IMODE(os.fstat(node).st_mode) != wanted.mode:
+        Path(file).chmod(wanted.mode)
+
+
+def _may_not_give(address: UnixAddress, uid: int, gid: int, found: os.stat_result) -> ListenError:
+    me = os.geteuid()
+    if uid != found.st_uid:
+        return ListenError(
+            address,
+            f"uid {me} may not give the socket's file to uid {uid}; only root may (CAP_CHOWN)",
+            "--socket-group with a group that both the server and the front are in",
+        )
+    own = " ".join(str(each) for each in sorted({os.getegid(), *os.getgroups()}))
+    return ListenError(
+        address,
+        f"uid {me} may not give the socket's file to group {gid}, since it is in the groups {own} only",
+        f"add the server's user to the group (usermod -aG {gid} USER; in a systemd unit SupplementaryGroups=), or start as root",
+    )
+
+
+def _make_directory(address: UnixAddress, directory: Path, wanted: Permissions) -> None:
+    """Make what is missing of the path, for whoever may use the socket; what is there stays as it is."""
+    missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
+    for each in reversed(missing):
+        try:
+            each.mkdir(0o700)
+        except FileExistsError:
+            continue  # another start made it meanwhile
+        except OSError as error:
+            raise ListenError(
+                address,
+                f"the directory {each} cannot be made: {error.strerror}",
+                f"a directory that uid {os.geteuid()} may write to, or RuntimeDirectory= in a systemd unit",
+            ) from error
+        made = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if (wanted.uid, wanted.gid) != (UNCHANGED, UNCHANGED):
+                try:
+                    os.fchown(made, wanted.uid, wanted.gid)
+                except PermissionError as error:
+                    found = os.fstat(made)
+                    each.rmdir()
+                    uid = found.st_uid if wanted.uid == UNCHANGED else wanted.uid
+                    raise _may_not_give(address, uid, wanted.gid, found) from error
+            os.fchmod(made, wanted.directory_mode)
+        finally:
+            os.close(made)
+        log.info("made the directory %s (mode %04o)", each, wanted.directory_mode)
+
+
 def _described(directory: Path) -> str:
     found = directory.stat()
     return f"{directory} (mode {stat.S_IMODE(found.st_mode):04o}, uid {found.st_uid}, gid {found.st_gid})"
 
 
-def _bind(listening: socket.socket, path: Path, backlog: int, mode: int) -> tuple[socket.socket, SocketFile]:
+def _bind(
+    address: UnixAddress, listening: socket.socket, path: Path, backlog: int, wanted: Permissions
+) -> tuple[socket.socket, SocketFile]:
     # Linux makes the file with the mode of the socket's own inode, less the umask; what the umask took is put back through a
     # descriptor of the file itself, so that a name changed meanwhile leads nowhere else. Nobody connects before listen().
-    os.fchmod(listening.fileno(), mode)
+    os.fchmod(listening.fileno(), wanted.mode)
     listening.bind(str(path))
     try:
         node = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            if stat.S_ISSOCK(os.fstat(node).st_mode):
+                _permit(address, node, wanted)
             made = os.fstat(node)
-            if stat.S_ISSOCK(made.st_mode) and stat.S_IMODE(made.st_mode) != mode:
-                Path(f"/proc/self/fd/{node}").chmod(mode)
-                made = os.fstat(node)
         finally:
             os.close(node)
         listening.listen(backlog)
@@ -138,24 +222,6 @@ def _bind(listening: socket.socket, path: Path, backlog: int, mode: int) -> tupl
             path.unlink()
         raise
     return listening, SocketFile(path, made)
-
-
-def default_mode(status: Path = Path("/proc/self/status")) -> int:
-    """Everyone may connect, as over TCP on this machine, unless the umask keeps a class from reading too.
-
-    The usual umask of 022 is nobody's decision about sockets, and a file that others may not write to is one that the front
-    cannot connect to. One that takes reading away, 027 or 077, is a decision.
-    """
-    umask = 0
-    with contextlib.suppress(
-        OSError
-    ):  # reading it by os.umask() would change it for a moment, for all threads
-        for line in status.read_text().splitlines():
-            if line.startswith("Umask:"):
-                umask = int(line.split()[1], 8)
-    group = 0 if umask & 0o040 else 0o060
-    others = 0 if umask & 0o004 else 0o006
-    return 0o600 | group | others
 
 
 @contextlib.contextmanager

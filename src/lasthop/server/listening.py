@@ -3,7 +3,8 @@
 import logging
 import os
 
-from lasthop.link import address, backlog
+from lasthop.errors import ListenError
+from lasthop.link import address, backlog, permissions
 from lasthop.link.listener import Listener, Opener
 
 log = logging.getLogger("lasthop")
@@ -19,14 +20,25 @@ class Listening:
         self._opener = Opener(os.environ, length)
         self._open: dict[str, list[Listener]] = {}
 
-    def open(self, binds: tuple[str, ...]) -> list[Listener]:
-        """The listeners of these addresses, opened where they are not yet; all of them, or none is opened."""
+    def open(self, binds: tuple[str, ...], asked: permissions.Asked | None = None) -> list[Listener]:
+        """The listeners of these addresses, opened where they are not yet; all of them, or none is opened.
+
+        A socket file that is there already gets the permissions that are asked for now.
+        """
+        self._opener.asked = asked or permissions.Asked()
         addresses = list(dict.fromkeys(address.parse(text) for text in binds))
+        for at, each in enumerate(addresses):
+            if str(each) in map(str, addresses[:at]):
+                raise ListenError(
+                    each, "the address stands there twice, with different permissions", "one of the two"
+                )
         opened: dict[str, list[Listener]] = {}
         try:
             for each in addresses:
                 if str(each) not in self._open:
                     opened[str(each)] = self._opener.open(each)
+                elif isinstance(each, address.UnixAddress):
+                    self._change(each)
         except BaseException:
             _close(opened)
             raise
@@ -35,6 +47,15 @@ class Listening:
                 log.info("listening at %s", described(listener))
         self._open |= opened
         return [listener for each in addresses for listener in self._open[str(each)]]
+
+    def _change(self, each: address.UnixAddress) -> None:
+        wanted = permissions.permissions(each, self._opener.asked)
+        for listener in self._open[str(each)]:
+            if listener.file is not None:
+                before = described(listener)
+                listener.file.change(each, wanted)
+                if described(listener) != before:
+                    log.info("now listening at %s", described(listener))
 
     def keep(self, listeners: list[Listener]) -> None:
         """Close all others: the settings no longer name them."""
@@ -59,7 +80,8 @@ def described(listener: Listener) -> str:
     """An address for the log, with what decides who may connect."""
     if listener.file is None:
         return listener.address
-    return f"{listener.address} (mode {listener.file.mode:04o})"
+    file = listener.file
+    return f"{listener.address} ({permissions.described(file.uid, file.gid, file.mode)})"
 
 
 def _close(groups: dict[str, list[Listener]]) -> None:

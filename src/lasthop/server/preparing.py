@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lasthop.errors import DirectoryError
+from lasthop.link.address import file_mode
+from lasthop.link.permissions import Asked
 from lasthop.server import logs
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ def binds(settings: "Settings", sockets_passed: bool) -> tuple[str, ...]:
     from lasthop.settings import default_of
 
     return ("systemd",) if sockets_passed and settings.bind == default_of("bind") else settings.bind
+
+
+def file_permissions(settings: "Settings") -> Asked:
+    """Who may use the socket files, where their addresses do not say."""
+    mode = settings.socket_mode
+    return Asked(
+        settings.socket_owner or "", settings.socket_group or "",
+        file_mode(mode) if mode is not None else None, settings.socket_mkdir,
+    )  # fmt: skip
 
 
 def workers(settings: "Settings") -> int:

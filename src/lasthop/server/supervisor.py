@@ -24,7 +24,7 @@ from lasthop.server.crew import Crew, Forked, how_it_ended
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
-from lasthop.server.preparing import access_log, binds, destinations, prepare_path, workers
+from lasthop.server.preparing import access_log, binds, destinations, file_permissions, prepare_path, workers
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
 from lasthop.server.stuck import StuckWatch
@@ -385,7 +385,7 @@ class Supervisor:
         )
         if warning:
             log.warning("%s", warning)
-        listeners = self._listening.open(binds(settings, self._sockets_passed))
+        listeners = self._listening.open(binds(settings, self._sockets_passed), file_permissions(settings))
         return Generation(number, self._target, settings, listeners, workers(settings), connections, sinks)
 
     def _begin_reload(self) -> None:
