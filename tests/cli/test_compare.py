@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ import pytest
 from lasthop.cli import main
 from lasthop.cli.compare import parser, plan_of
 from lasthop.compare.plan import Plan
-from lasthop.errors import UsageError
+from lasthop.errors import HopFailed, UsageError
+from tests.compare.made import made
+from tests.compare.test_verdict import CELLS, WIN
 
 HERE = Path(__file__).parent.parent / "compare"
 
@@ -53,6 +58,7 @@ def test_a_body_from_a_file(tmp_path: Path) -> None:
         (["--connections", "many"], "no number"),
         (["--rate", "-1"], "from 0"),
         (["--seconds", "0.2"], "at least 1"),
+        (["--seconds", "0"], "at least 1"),
         (["--seconds", "nan"], "at least 1"),
         (["--path", "shop"], "must begin with /"),
         (["--path", "/a b"], "%20"),
@@ -108,3 +114,82 @@ def test_a_file_that_is_no_comparison_is_refused(tmp_path: Path, capsys: pytest.
     (tmp_path / "odd.json").write_text("{}")
     assert 2 == main(["compare", "show", str(tmp_path / "odd.json")])
     assert "odd.json" in capsys.readouterr().err
+
+
+def test_the_page_does_not_take_the_place_of_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "it.json"
+    made(CELLS, WIN).save(file)
+    before = file.read_bytes()
+    for arguments in (
+        ["show", str(file), "--html", str(file)],
+        ["a:b", "--json", str(file), "--html", str(file)],
+    ):
+        assert UsageError.exit_code == main(["compare", *arguments])
+        assert "cannot be both the results and the page" in capsys.readouterr().err
+    assert before == file.read_bytes()
+
+
+def test_who_reads_enough_of_it_sees_no_traceback(tmp_path: Path) -> None:
+    made(CELLS, WIN).save(tmp_path / "it.json")
+    shown = subprocess.run(
+        f"{sys.executable} -m lasthop compare show it.json | true",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "" == shown.stderr
+
+
+def test_two_that_cannot_be_compared_are_told_apart_by_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = made(CELLS, WIN)
+    one.save(tmp_path / "a.json")
+    one.request["path"] = "/other"
+    one.save(tmp_path / "b.json")
+    a, b = str(tmp_path / "a.json"), str(tmp_path / "b.json")
+    assert (0, HopFailed.exit_code) == (main(["compare", "diff", a, a]), main(["compare", "diff", a, b]))
+    assert "cannot be compared: another request was made" in capsys.readouterr().out
+
+
+def test_secrets_are_not_written_down(tmp_path: Path) -> None:
+    file = tmp_path / "it.json"
+    command = [
+        sys.executable, "-m", "lasthop", "compare", "applications:hello", "--front", "direct", "--rounds", "1", "--keep-alive", "on",
+        "--burst", "0", "-q", "--json", str(file), "--html", str(tmp_path / "it.html"),
+        "-H", "Authorization: Bearer hush", "--header=Cookie: id=hush", "-HX-Api-Key: hush", "-H", "Accept: text/plain",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=HERE, capture_output=True, timeout=100, check=False)
+    for each in (file, tmp_path / "it.html"):
+        assert "hush" not in each.read_text()
+        assert "text/plain" in each.read_text()
+
+
+def test_what_ends_all_cells_alike_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert HopFailed.exit_code == main(["compare", "nothing:there", "--front", "direct", "-q"])
+    said = capsys.readouterr().err
+    assert 1 == said.count("before it served nothing:there")
+    assert "unix, kept alive, tcp, kept alive, " in said
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "lasthop",
+        "compare",
+        "applications:hello",
+        "--front",
+        "direct",
+        "--seconds",
+        "60",
+    ]
+    with subprocess.Popen(
+        command, cwd=HERE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "round 1" in line:
+                break
+        running.terminate()
+    assert [] == list(tmp_path.glob("lasthop-*"))

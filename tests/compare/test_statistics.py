@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 
 from lasthop.compare import statistics
-from lasthop.compare.statistics import fewest_rounds, middle, paired, percentile, unpaired
+from lasthop.compare.statistics import fewest_rounds, middle, midmean, paired, percentile, unpaired
 
 
 def rounds(ratio: float, spread: float, count: int, seed: int) -> list[tuple[float, float]]:
@@ -144,3 +144,17 @@ def test_percentiles_of_counts() -> None:
     counts = [(1, 50), (2, 40), (3, 9), (4, 1)]
     assert [1, 2, 3, 4] == [percentile(counts, share) for share in (0.5, 0.9, 0.99, 1.0)]
     assert 0 == percentile([], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([], 0.0),
+        ([3.0], 3.0),
+        ([1.0, 2.0], 1.5),
+        ([9.0, 1.0, 2.0, 3.0], 2.5),
+        ([0.0, 5.0, 5.0, 5.0, 5.0, 900.0, 5.0, 0.0], 5.0),
+    ],
+)
+def test_the_mean_of_the_middle_half_forgets_what_befell_few(values: list[float], mean: float) -> None:
+    assert mean == midmean(values)

@@ -98,7 +98,7 @@ def test_where_nothing_is_shown_it_says_what_would_have_and_that_the_application
     )
     assert verdict.hop_share == pytest.approx(0.026, abs=0.002)
     assert re.search(
-        r"The application hides the link: of the 2,\d\d\d µs of CPU that a request takes, the hop \(nginx and the server's part "
+        r"The application hides the link: of the 2,\d\d\d µs of CPU that a request takes over TCP, the hop \(nginx and the server's part "
         r"in the kernel\) has 2\.\d % at most; no link could serve more than 1\.03 times the requests\.",
         said(verdict),
     )
@@ -233,7 +233,7 @@ def test_too_few_rounds_give_no_verdict() -> None:
         "too few rounds to tell between the UNIX socket and TCP: 3, but 9 are needed" in verdict.sentences[0]
     )
     assert verdict.warnings[0].startswith(
-        "There were 3 rounds, and 10 are needed for all answers: take 3.3 times as long (--seconds)"
+        "There were 3 undisturbed rounds, and 10 are needed for all answers: take 3.3 times as long (--seconds)"
     )
     assert not verdict.complete
 

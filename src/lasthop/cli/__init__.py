@@ -5,6 +5,8 @@ Data goes to standard output, everything else to standard error.
 """
 
 import importlib
+import os
+import signal
 import sys
 
 from lasthop.cli.words import Parser, did_you_mean
@@ -28,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     except LasthopError as error:
         print(f"lasthop: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read it has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 130  # as a shell says it of a command that Ctrl-C ended
 

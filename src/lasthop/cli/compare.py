@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -130,8 +131,10 @@ def _compare(arguments: list[str]) -> int:
     for path in (words.json, words.html):
         if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+    _keep_apart(words.json, words.html)
     from lasthop.compare import experiment
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was measured is told, and nothing stays
     results = experiment.run(plan, words.json, quiet=words.quiet)
     return _tell(results, words.html)
 
@@ -148,7 +151,8 @@ def plan_of(words: argparse.Namespace) -> Plan:
     if body and bodies != [0]:
         raise UsageError("--data and --body-bytes contradict each other", "give one of them")
     fronts = _among("--front", words.front, ["direct", *FRONTS]) if words.front else [default_front()]
-    seconds = words.seconds or (THOROUGH_SECONDS if words.thorough else DEFAULT_SECONDS)
+    default = THOROUGH_SECONDS if words.thorough else DEFAULT_SECONDS
+    seconds = default if words.seconds is None else words.seconds
     for option, value, least in (
         ("--seconds", seconds, 1), ("--workers", words.workers, 1), ("--threads", words.threads, 1),
         ("--rounds", words.rounds, 0), ("--start-timeout", words.start_timeout, 0.1),
@@ -262,6 +266,12 @@ def _numbers(option: str, text: str, kind: Callable[[str], T], least: float, mos
     return found
 
 
+def _keep_apart(results: Path | None, html: Path | None) -> None:
+    """The page must not take the place of what was measured."""
+    if results is not None and html is not None and results.resolve() == html.resolve():
+        raise UsageError(f"{html} cannot be both the results and the page", "two names")
+
+
 def _tell(results: Results, html: Path | None) -> int:
     from lasthop.compare import page, table, verdict
 
@@ -280,6 +290,7 @@ def _show(arguments: list[str]) -> int:
     made.add_argument("file", type=Path, metavar="FILE.json", help="what --json wrote")
     made.add_argument("--html", type=Path, metavar="FILE", help="write the page")
     words = made.read(arguments)
+    _keep_apart(words.file, words.html)
     return _tell(load(words.file), words.html)
 
 
@@ -291,5 +302,6 @@ def _diff(arguments: list[str]) -> int:
     made.add_argument("before", type=Path, metavar="A.json", help="what --json wrote")
     made.add_argument("after", type=Path, metavar="B.json", help="another")
     words = made.read(arguments)
-    print("\n".join(difference.words(load(words.before), load(words.after))))
-    return 0
+    before, after = load(words.before), load(words.after)
+    print("\n".join(difference.words(before, after)))
+    return HopFailed.exit_code if difference.why_not(before, after) else 0

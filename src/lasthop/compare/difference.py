@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lasthop.compare.figures import METRICS
+from lasthop.compare.figures import METRICS, figures
 from lasthop.compare.pairs import Judged
 from lasthop.compare.results import Cell, Results
 from lasthop.compare.soundness import broken
@@ -24,6 +24,8 @@ SHOWN = {
 }
 NO_CHANGE = {"begun", "command", "load_average"}
 """Of the environment: what is never the same, and changes nothing."""
+OWN = {"warm_seconds", "passes"}
+"""Of the settings: what the measuring itself chose."""
 ELSEWHERE = ("processor", "processors", "cores")
 """Of the environment: where these differ, it was another machine."""
 REQUEST = ("method", "path", "headers", "body_bytes")
@@ -48,7 +50,15 @@ def words(before: Results, after: Results) -> list[str]:
         if first.headline == second.headline
         else f"The answer was “{first.headline}”, and is “{second.headline}”."
     )
-    said += [f"{name}: {_line(each)}." for name, each in judged.items()]
+    old = {sound[cell][1]: figures(before, sound[cell][0]) for cell in sound}
+    for name, each in judged.items():
+        was, now = old[name], figures(after, name)
+        values = (
+            f" ({was.requests_per_second:,.0f}/s, then {now.requests_per_second:,.0f}/s)"
+            if was and now
+            else ""
+        )
+        said.append(f"{name}: {_line(each)}{values}.")
     said += [f"{both[cell][1]}: not compared: {why}." for cell, why in bad.items() if cell in both]
     alone = [
         *(n for n, c in before.cells.items() if c not in both and not c.twin),
@@ -99,11 +109,12 @@ def _judge(before: Results, after: Results, names: tuple[str, str], level: float
     }
 
 
-def _answer(judged: Mapping[str, object], moved: Mapping[str, Mapping[str, Judged]]) -> str:
+def _answer(judged: Mapping[str, Mapping[str, Judged]], moved: Mapping[str, Mapping[str, Judged]]) -> str:
     if not judged:
         return "Nothing sound is left to compare."
     if not moved:
-        return "No change shown."
+        known = any(metric.known for each in judged.values() for metric in each.values())
+        return "No change shown." if known else "Too few rounds to tell what changed."
     directions = {each["requests"].shown for each in moved.values()}
     if len(moved) == len(judged) >= 3 and len(directions) == 1 and directions != {0}:
         faster = "faster" if directions == {1} else "slower"
@@ -127,7 +138,7 @@ def _line(each: Mapping[str, Judged]) -> str:
 def environment_changes(before: Mapping[str, Any], after: Mapping[str, Any], of: str = "") -> Iterator[str]:
     """Each thing that is not as it was, with both values."""
     for name in dict.fromkeys([*before, *after]):
-        if not of and name in NO_CHANGE:
+        if (name in OWN) if of else (name in NO_CHANGE):
             continue
         old, new = before.get(name), after.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):

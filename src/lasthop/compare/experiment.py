@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from lasthop.compare import bursts, machine, rounds
-from lasthop.compare.plan import LEAST_ROUNDS, Plan
+from lasthop.compare.pairs import Answer
+from lasthop.compare.plan import LEAST_ROUNDS, Plan, value_shown
 from lasthop.compare.progress import progress_on
 from lasthop.compare.results import Results, Round
 from lasthop.compare.stand import Stand, Standing
+from lasthop.compare.verdict import judge
 from lasthop.errors import HopFailed
 
 
@@ -21,7 +23,7 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
             request={
                 "method": plan.request.method,
                 "path": plan.request.path,
-                "headers": [list(each) for each in plan.request.headers],
+                "headers": [[name, value_shown(name, value)] for name, value in plan.request.headers],
                 "body_bytes": len(plan.request.body),
                 "expect_status": plan.expect_status,
             },
@@ -41,6 +43,9 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
             except OSError as error:
                 results.problems.append(f"no burst was measured: {error.strerror or error}")
 
+        def answered() -> bool:
+            return not any(each.answer is Answer.UNKNOWN for each in judge(results).comparisons)
+
         with progress_on(None, plan.seconds, quiet) as progress:
 
             def after(done: Round) -> None:
@@ -53,7 +58,7 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
                     results.save(save_to)
 
             try:
-                rounds.run(stand, plan, results, progress.cell, after, beside)
+                rounds.run(stand, plan, results, progress.cell, after, beside, answered)
             except KeyboardInterrupt:
                 results.ended = "it was interrupted"
             except OSError as error:
@@ -61,6 +66,23 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
     if save_to is not None and results.rounds:
         results.save(save_to)
     if not any(each.cells for each in results.rounds):
-        whole = "\n".join(dict.fromkeys(results.problems)) or results.ended or "no round was completed"
+        whole = "\n".join(_once(results.problems)) or results.ended or "no round was completed"
         raise HopFailed(f"nothing could be measured: {whole}")
     return results
+
+
+def _once(problems: list[str]) -> list[str]:
+    """Those that begin alike once, with the names of all their cells; what servers said to it differs by times and pids."""
+    cells: dict[str, list[str]] = {}
+    whole: dict[str, str] = {}
+    for problem in problems:
+        name, colon, why = problem.partition(": ")
+        if not colon:
+            name, why = "", problem
+        begins = why.partition("\n")[0]
+        cells.setdefault(begins, []).append(name)
+        whole.setdefault(begins, why)
+    return [
+        f"{', '.join(names)}: {whole[begins]}" if all(names) else whole[begins]
+        for begins, names in cells.items()
+    ]

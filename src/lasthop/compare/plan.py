@@ -44,6 +44,15 @@ class Request:
         return f"{self.method} {self.path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + self.body
 
 
+SECRET = ("authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrftoken")
+"""Headers whose values are nobody's business: results and pages are passed on."""
+
+
+def value_shown(name: str, value: str) -> str:
+    """What may be written of a header's value."""
+    return "(not shown)" if name.lower() in SECRET else value
+
+
 @dataclass(frozen=True)
 class Plan:
     """A comparison before it is run."""

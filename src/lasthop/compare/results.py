@@ -99,8 +99,8 @@ class Measured:
 
     @property
     def requests_per_second(self) -> float:
-        """Complete replies a second, in the middle half of the slices."""
-        if self.slices:
+        """Complete replies a second: in the middle half of the slices, or of a planned rate in all of them."""
+        if self.slices and not self.planned:
             return midmean([each.requests / each.seconds for each in self.slices])
         return self.requests / self.seconds if self.seconds else 0.0
 

@@ -26,9 +26,13 @@ from lasthop.engine import load as engine_load
 ROUND_SECONDS = 0.4
 """How long a cell is measured in a round, all its slices together; longer where starting takes longer than measuring."""
 MOST_ROUND_SECONDS = 1.6
+STRETCH = 1.75
+"""How many times as long as was asked for it may take where the machine is too busy for the rounds that an answer needs."""
 SHORTEST_SLICE, LONGEST_SLICE = 0.02, 2.0
 TURNS = 2
 """How often every connection is to have its turn in a slice; once more in the warm-up."""
+PLANNED = 20
+"""How many requests of an open loop are to be due in a slice."""
 PROBE_SECONDS = 0.1
 COUNTED_REQUESTS = 2000
 """For how many requests system calls are counted."""
@@ -50,8 +54,10 @@ class Pace:
     @classmethod
     def of(cls, plan: Plan, reply_seconds: float, starting: float = 0.0) -> Pace:
         """The shortest slices in which a reply of this time can still be measured; more of them where starting takes long."""
+        rates = [cell.rate for cell in plan.cells.values() if cell.rate]
+        several = PLANNED / min(rates) if rates else 0.0
         length = plan.slice_seconds or round(
-            min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds)), 3
+            min(LONGEST_SLICE, max(SHORTEST_SLICE, TURNS * reply_seconds, several)), 3
         )
         warm = max(plan.warm_seconds, length / TURNS) if not plan.slice_seconds else plan.warm_seconds
         whole = min(MOST_ROUND_SECONDS, max(ROUND_SECONDS, starting / max(1, len(plan.cells))))
@@ -270,8 +276,12 @@ def run(
     tell: Callable[[str], None],
     after_round: Callable[[Round], None],
     beside_first: Callable[[dict[str, Standing]], None],
+    answered: Callable[[], bool],
 ) -> None:
-    """Rounds until the time is up. `after_round` may save; `beside_first` is given what stands at the end of the first round."""
+    """Rounds until the time is up, and for some time more while there are too few for an answer.
+
+    `after_round` may save; `beside_first` is given what stands at the end of the first round.
+    """
     chance = random.Random(plan.seed)  # noqa: S311 - an order, no secret
     began = time.monotonic()
     pace: Pace | None = None
@@ -290,6 +300,12 @@ def run(
         each = starting + len(plan.cells) * pace.cell_seconds if number == 1 else now - at
         more = int((plan.seconds - (now - began)) / max(each, 0.001))
         results.rounds_planned = max(number + more, LEAST_ROUNDS)
+        if (
+            number >= results.rounds_planned
+            and now - began + each < STRETCH * plan.seconds
+            and not answered()
+        ):
+            results.rounds_planned = number + 1
         if plan.most_rounds:
             results.rounds_planned = min(results.rounds_planned, plan.most_rounds)
         after_round(measured)

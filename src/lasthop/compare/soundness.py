@@ -17,6 +17,8 @@ DISTURBED = 0.10
 """Of one core, that others had."""
 MOVED = 0.25
 """By how much the middle half of a cell's rounds may differ before the machine is called unsteady."""
+REACHED = 0.95
+"""The share of planned requests of which less is not the plan any more; some always are under way when a slice ends."""
 OTHER_LENGTH = 0.10
 """By how much the replies of two cells with the same application may differ in length."""
 
@@ -115,7 +117,7 @@ def warnings(results: Results, sound: dict[str, Cell]) -> list[str]:
         if each and each.failed:
             found.append(f"{name}: {each.failed:,} of {each.requests:,} requests failed{_kinds(each)}.")
         cell = sound[name]
-        if each and cell.rate and each.planned and each.requests < 0.98 * each.planned:
+        if each and cell.rate and each.planned and each.requests < REACHED * each.planned:
             found.append(
                 f"{name}: only {each.requests_per_second:,.0f} of {cell.rate:,.0f} planned requests/s were reached; "
                 "latencies grow as long as it lasts, and say little."

@@ -174,8 +174,9 @@ def _hop(
         if each.factor == "link" and each.first in shares:
             front = cells[each.first].front
             said = hop_words(
-                shares[each.first], each, measured[each.second], "" if front == "direct" else front
-            )
+                shares[each.first], each, measured[each.second], "" if front == "direct" else front,
+                level_name("link", cells[each.second].link),
+            )  # fmt: skip
             return [Finding("The hop's share", [said], is_answer=False)]
     return []
 
@@ -204,4 +205,10 @@ def _without_comparison(
     )
     if any(other not in sound for other in results.cells):
         return [Finding("No verdict", [f"there is nothing left to compare {name} with. {figure}"])]
-    return [Finding("Nothing to compare", [f"one thing was measured. {figure}"])]
+    several = sum(not cell.twin for cell in results.cells.values()) > 1
+    what = (
+        "no two of the things that were measured differ in link, server, application, keep-alive or web server alone"
+        if several
+        else "one thing was measured"
+    )
+    return [Finding("Nothing to compare", [f"{what}. {figure}"])]

@@ -163,7 +163,7 @@ def more_time_words(comparisons: Sequence[Comparison]) -> str:
         return ""
     needed, rounds = max(needed for needed, _ in short), min(rounds for _, rounds in short)
     return (
-        f"There were {rounds} rounds, and {needed} are needed for all answers: take {times(needed / rounds)} times as long "
+        f"There were {rounds} undisturbed rounds, and {needed} are needed for all answers: take {times(needed / rounds)} times as long "
         "(--seconds), or compare fewer things at once (--link, --keep-alive)."
     )
 
@@ -205,8 +205,15 @@ def common_answer(answers: Iterable[Answer]) -> Answer | None:
     return said.pop() if len(said) == 1 else None
 
 
-def lead(factor: str, answer: Answer | None, subject: str, other: str) -> str:
-    """The answer in a few words, that which a reader in haste takes away. `subject` is the better one."""
+SMALL = 0.1
+"""A difference that may be left out of account when a link is chosen."""
+
+
+def lead(factor: str, answer: Answer | None, subject: str, other: str, unseen: float) -> str:
+    """The answer in a few words, that which a reader in haste takes away. `subject` is the better one.
+
+    `unseen`: up to which difference nothing would have shown.
+    """
     better, worse = subject, other
     begins = better if factor in NAMED else capital(better)
     if answer is Answer.UNKNOWN:
@@ -217,7 +224,9 @@ def lead(factor: str, answer: Answer | None, subject: str, other: str) -> str:
         return f"{begins} or {worse} is a trade"
     if answer is Answer.NEITHER:
         return {
-            "link": "Either link will do",
+            "link": "Either link will do"
+            if unseen <= SMALL
+            else f"No difference found, but less than {per_cent(unseen)} could not be seen here",
             "keep_alive": "Keep-alive or not makes no difference that shows",
             "twin": "No difference shown, as it should be",
         }.get(factor, f"{begins} or {worse}: no difference shown")
@@ -240,7 +249,14 @@ def told(comparisons: Sequence[Comparison], circumstances: Circumstances) -> tup
     # What shows something comes first.
     ordered = sorted(comparisons, key=lambda each: each.answer in (Answer.NEITHER, Answer.UNKNOWN))
     subject, other = circumstances.subjects(ordered[0])
-    headline = lead(ordered[0].factor, answer, subject, other)
+    unseen = [each.judged[each.leading[0]].ratio for each in ordered]
+    headline = lead(
+        ordered[0].factor,
+        answer,
+        subject,
+        other,
+        max((each.detectable for each in unseen if each), default=1.0),
+    )
     sentences = []
     for place, each in enumerate(ordered):
         subject, other = circumstances.subjects(each)
@@ -280,16 +296,19 @@ BUSY_SERVER = 0.5
 def server_waits(each: Figures) -> bool:
     """Whether the application waits for something else most of the time, and not for the front, the load or others on this machine."""
     busy = each.cpu_us * each.requests_per_second / 1e6
-    return max(busy, each.load_busy, each.disturbed) < BUSY_SERVER
+    # On a busy machine, what little it used may be all that it got; but others leave it a quarter of a core.
+    return max(busy, each.load_busy) < BUSY_SERVER and (
+        each.disturbed < BUSY_SERVER or busy < BUSY_SERVER / 2
+    )
 
 
-def hop_words(share: float, comparison: Comparison, measured: Figures, behind: str) -> str:
+def hop_words(share: float, comparison: Comparison, measured: Figures, behind: str, name: str) -> str:
     """What the share means for the choice of a link."""
     hop = f"{behind} and the server's part in the kernel" if behind else "the server's part in the kernel"
     of = (
         "of the time that a request takes"
         if server_waits(measured)
-        else f"of the {times_us(measured.cpu_us)} of CPU that a request takes"
+        else f"of the {times_us(measured.cpu_us)} of CPU that a request takes over {name}"
     )
     said = f"{of}, the hop ({hop}) has {per_cent(share)} at most"
     if share >= HIDDEN:
