@@ -93,13 +93,16 @@ def python() -> str:
 
 def tried(*command: str) -> str:
     """What a command says that fails in a container; nothing when it succeeds."""
-    done = subprocess.run(
-        [*RUN, f"--user={APP}", "--rootfs", "/:O", *command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    try:
+        done = subprocess.run(
+            [*RUN, f"--user={APP}", "--rootfs", "/:O", *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired:
+        return "it does not end"
     return done.stderr.strip()[-300:] or "nothing" if done.returncode else ""
 
 
