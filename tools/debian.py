@@ -18,6 +18,7 @@ PROGRAMS = {
     "test": {
         "curl": "curl", "nginx": "nginx-light", "apache2": "apache2", "haproxy": "haproxy", "caddy": "caddy",
         "strace": "strace", "chromium": "chromium", "h2load": "nghttp2-client", "wrk": "wrk",
+        "podman": "podman", "runc": "runc",
     },
     "compare": {"nginx": "nginx-light"},
     "bench": {"nginx": "nginx-light", "h2load": "nghttp2-client", "wrk": "wrk"},

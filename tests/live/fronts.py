@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -137,15 +138,19 @@ def missing(kind: str) -> str | None:
 class Front:
     """A front before one address of lasthop. A context manager: it is there, and accepts, between entering and leaving."""
 
-    def __init__(self, kind: str, address: str, place: Path) -> None:
+    def __init__(
+        self, kind: str, address: str, place: Path, user: str = "root", within: Sequence[str] = ()
+    ) -> None:
+        """`user`: whose nginx's workers are when root starts it; `within`: what is put before its command line."""
         self.kind = kind
+        self.user = user
         self._place = place
         self._held = socket.socket()
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._held.bind(("127.0.0.1", 0))
         self.port: int = self._held.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
-        self._words = getattr(self, f"_{kind.partition('-')[0]}")(address)
+        self._words = [*within, *getattr(self, f"_{kind.partition('-')[0]}")(address)]
 
     def said(self) -> str:
         """What it wrote, for whoever has to find out why a test failed."""
@@ -209,7 +214,7 @@ class Front:
         return path
 
     def _nginx(self, address: str) -> list[str]:
-        user = "user root;" if os.geteuid() == 0 else ""
+        user = f"user {self.user};" if os.geteuid() == 0 else ""
         path = self._write(
             NGINX.format(
                 place=self._place, port=self.port, address=address, user=user, **NGINX_KINDS[self.kind]

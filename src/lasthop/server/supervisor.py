@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lasthop.errors import LasthopError
 from lasthop.link import inherited
 from lasthop.link.listener import Listener
-from lasthop.server import exits, logs, openfiles
+from lasthop.server import advice, exits, logs, openfiles
 from lasthop.server.backoff import Backoff
 from lasthop.server.child import Child, Stage
 from lasthop.server.crew import Crew, Forked, how_it_ended
@@ -237,6 +237,7 @@ class Supervisor:
             announce(self._ready_fd, [each.address for each in generation.listeners])
             self._ready_fd = None
         self._systemd.ready(generation.status)
+        advice.give(generation.listeners)
 
     # Signals and messages
 
@@ -428,6 +429,7 @@ class Supervisor:
         log.info("reloaded: %s", self._generation.status)
         if self._announced:
             self._systemd.ready(self._generation.status)
+        advice.give(self._generation.listeners)
 
     def _dismiss(self, generation: Generation) -> None:
         self._crew.end_loader(generation)
