@@ -13,8 +13,7 @@ from lasthop.cli import main
 from lasthop.cli.compare import parser, plan_of
 from lasthop.compare.plan import Plan
 from lasthop.errors import HopFailed, UsageError
-from tests.compare.made import made
-from tests.compare.test_verdict import CELLS, WIN
+from tests.compare.made import CELLS, WIN, made
 
 HERE = Path(__file__).parent.parent / "compare"
 

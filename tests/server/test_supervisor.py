@@ -88,12 +88,13 @@ def test_says_ready_only_when_every_worker_is(start: Start) -> None:
 
 def test_names_its_threads(start: Start) -> None:
     server = start(threads=2)
-    assert "MainThread lasthop-0 lasthop-1" == server.get("/threads")
+    # A worker is ready before the last of its threads runs.
+    until(lambda: "MainThread lasthop-0 lasthop-1" == server.get("/threads"))
 
 
 def test_one_thread_serves_in_the_main_thread(start: Start) -> None:
     server = start(threads=1)
-    assert "MainThread lasthop-control" == server.get("/threads")
+    until(lambda: "MainThread lasthop-control" == server.get("/threads"))
     server.send(signal.SIGTERM)
     assert 0 == server.wait()
 
