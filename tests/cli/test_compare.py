@@ -39,6 +39,12 @@ def test_a_body_makes_it_a_post() -> None:
     assert "POST" == plan("--body-bytes", "1000").request.method
 
 
+def test_what_may_change_something_is_not_asked_in_a_burst_unless_that_is_said() -> None:
+    assert plan().burst > 0
+    assert 0 == plan("--data", "a=1").burst == plan("--method", "DELETE").burst
+    assert 70 == plan("--data", "a=1", "--burst", "70").burst
+
+
 def test_a_body_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(b"\0\1")
     assert b"\0\1" == plan("--data", f"@{tmp_path}/body").request.body
