@@ -167,6 +167,18 @@ def _switch(value: Any) -> bool:
     raise Misfit("it must be true or false")
 
 
+MISSING = ("restore", "warn", "exit")
+
+
+def _missing(value: Any) -> str:
+    if isinstance(value, str) and value.lower() in MISSING:
+        return value.lower()
+    raise Misfit(f"it must be one of {', '.join(MISSING)}")
+
+
+SocketMissing = Annotated[Literal["restore", "warn", "exit"], Kind("POLICY", _missing)]
+
+
 Switch = Annotated[bool, Kind("", _switch, lambda value: "true" if value else "false", switch=True)]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")

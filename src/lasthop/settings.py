@@ -106,6 +106,18 @@ class Settings:
         ),
     ] = 0
 
+    socket_missing: Annotated[
+        kinds.SocketMissing,
+        Says(
+            LISTENING,
+            "What to do when the socket file was removed or replaced while the server lives: restore, warn or exit",
+            "It is looked for each second, and its loss is always logged. `restore` binds another socket at the path, with the same owner, "
+            "group and mode, and replaces the workers one after another without losing a request; where somebody else listens by then it "
+            "says who, waits, and never takes the path away. `exit` stops in order with code 1, for a service manager that "
+            "starts it again. HUP makes a lost file again in each case.",
+        ),
+    ] = "restore"
+
     max_connections: Annotated[
         kinds.Count,
         Says(

@@ -75,6 +75,11 @@ class Opener:
             case SystemdAddress():
                 return [Listener(inherited.take(address, number)) for number in self._passed.numbers(address)]
 
+    def reopen(self, address: UnixAddress) -> Listener:
+        """The listener of an address whose file was lost, or the error at once: whoever asks serves meanwhile."""
+        listening, file = bind_file(address, self.backlog, self.asked, orphans_seconds=0.0)
+        return Listener(listening, file=file)
+
     def _open_abstract(self, address: AbstractAddress) -> Listener:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

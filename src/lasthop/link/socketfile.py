@@ -77,7 +77,10 @@ class SocketFile:
 
 
 def bind_file(
-    address: UnixAddress, backlog: int, asked: Asked | None = None
+    address: UnixAddress,
+    backlog: int,
+    asked: Asked | None = None,
+    orphans_seconds: float = ORPHANS_SECONDS,
 ) -> tuple[socket.socket, SocketFile]:
     """A socket that listens at a path, its file's owner, group and mode in force before anyone can connect."""
     asked = asked or Asked()
@@ -96,7 +99,7 @@ def bind_file(
             _make_directory(address, directory, wanted)
         _check_directory(address, directory)
         with _alone_in(directory):
-            _make_way(address, path)
+            _make_way(address, path, orphans_seconds)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 return _bind(address, listening, path, backlog, wanted)
@@ -249,9 +252,9 @@ def _alone_in(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make_way(address: UnixAddress, path: Path) -> None:
+def _make_way(address: UnixAddress, path: Path, orphans_seconds: float) -> None:
     """Leave the path free, or say who or what stands there."""
-    give_up = time.monotonic() + ORPHANS_SECONDS
+    give_up = time.monotonic() + orphans_seconds
     said = False
     while True:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from lasthop.link.listener import Listener
 from lasthop.server import worker
-from lasthop.server.child import Child
+from lasthop.server.child import Child, Stage
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.signals import hold, release
 from lasthop.server.slots import Slots
@@ -64,6 +64,13 @@ class Crew:
             with contextlib.suppress(OSError):  # a loader that is gone is noticed as such
                 socket.send_fds(generation.loader.channel, [b"fork %d" % child.slot], [theirs.fileno()])
         theirs.close()
+
+    def replace(self, generation: Generation) -> None:
+        """Have others started for its workers, with the listeners that it has now; these serve on until the others are ready."""
+        self.end_loader(generation)
+        for child in self.of(generation):
+            if child.stage is Stage.SERVING:
+                child.stage = Stage.RETIRING
 
     def start_loader(self, generation: Generation) -> None:
         """Start the process that imports the application for a generation."""

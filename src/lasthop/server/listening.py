@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 
 from lasthop.errors import ListenError
 from lasthop.link import address, backlog, permissions
@@ -19,9 +20,12 @@ class Listening:
             log.warning("%s", warning)
         self._opener = Opener(os.environ, length)
         self._open: dict[str, list[Listener]] = {}
+        self._addresses: dict[str, address.Address] = {}
+        self._replaced: list[tuple[str, list[Listener]]] = []
+        """Those whose file was lost and for which a reload has opened others; which of them stay, `keep` is told."""
 
     def open(self, binds: tuple[str, ...], asked: permissions.Asked | None = None) -> list[Listener]:
-        """The listeners of these addresses, opened where they are not yet; all of them, or none is opened.
+        """The listeners of these addresses, opened where they are not yet or have lost their file; all, or none is opened.
 
         A socket file that is there already gets the permissions that are asked for now.
         """
@@ -35,17 +39,19 @@ class Listening:
         opened: dict[str, list[Listener]] = {}
         try:
             for each in addresses:
-                if str(each) not in self._open:
+                if str(each) not in self._open or _is_lost(self._open[str(each)]):
                     opened[str(each)] = self._opener.open(each)
                 elif isinstance(each, address.UnixAddress):
                     self._change(each)
         except BaseException:
-            _close(opened)
+            _close(opened.values())
             raise
         for listeners in opened.values():
             for listener in listeners:
                 log.info("listening at %s", described(listener))
+        self._replaced += [(text, self._open[text]) for text in opened if text in self._open]
         self._open |= opened
+        self._addresses |= {str(each): each for each in addresses}
         return [listener for each in addresses for listener in self._open[str(each)]]
 
     def _change(self, each: address.UnixAddress) -> None:
@@ -57,23 +63,43 @@ class Listening:
                 if described(listener) != before:
                     log.info("now listening at %s", described(listener))
 
+    def restore(self, lost: Listener, asked: permissions.Asked) -> Listener:
+        """Another listener in the place of one whose file is lost. The workers have the lost one until they leave."""
+        text = next(text for text, own in self._open.items() if lost in own)
+        at = self._addresses[text]
+        assert isinstance(at, address.UnixAddress)
+        assert lost.file is not None
+        self._opener.asked = asked
+        made = self._opener.reopen(at._replace(path=str(lost.file.path)))
+        self._open[text] = [made]
+        lost.close(keep_file=True)
+        return made
+
     def keep(self, listeners: list[Listener]) -> None:
-        """Close all others: the settings no longer name them."""
-        gone = {text: own for text, own in self._open.items() if not any(each in listeners for each in own)}
-        for text in gone:
-            del self._open[text]
+        """Close all others: the settings no longer name them, or others have taken their place."""
+        kept: dict[str, list[Listener]] = {}
+        gone: list[list[Listener]] = []
+        for text, own in (*self._open.items(), *self._replaced):
+            if any(each in listeners for each in own):
+                kept[text] = own
+            else:
+                gone.append(own)
+        self._open, self._replaced = kept, []
         _close(gone)
 
     def let_go(self, keep: list[Listener]) -> None:
         """In a fork: close those that it does not need. A listener is open for peers until the last process has closed it."""
-        for listeners in self._open.values():
+        for listeners in (*self._open.values(), *(own for _, own in self._replaced)):
             for listener in listeners:
                 if listener not in keep:
                     listener.close(keep_file=True)
 
     def close(self) -> None:
-        _close(self._open)
-        self._open = {}
+        self.keep([])
+
+
+def _is_lost(listeners: list[Listener]) -> bool:
+    return any(each.file is not None and not each.file.is_ours() for each in listeners)
 
 
 def described(listener: Listener) -> str:
@@ -84,7 +110,7 @@ def described(listener: Listener) -> str:
     return f"{listener.address} ({permissions.described(file.uid, file.gid, file.mode)})"
 
 
-def _close(groups: dict[str, list[Listener]]) -> None:
-    for listeners in groups.values():
+def _close(groups: Iterable[list[Listener]]) -> None:
+    for listeners in groups:
         for listener in listeners:
             listener.close()

@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from lasthop.errors import LogFileError
+from lasthop.errors import LasthopError, LogFileError
 
 
 class Sink:
@@ -87,6 +88,16 @@ def send_to(sink: Sink, level: str) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+def reopen(sinks: Iterable[Sink | None]) -> None:
+    """After a rotation. What cannot be opened again is told and written to as before."""
+    for sink in sinks:
+        if sink is not None:
+            try:
+                sink.reopen()
+            except LasthopError as error:
+                logging.getLogger("lasthop").error("%s", error)
 
 
 class ErrorStream(io.TextIOBase):

@@ -14,13 +14,13 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lasthop.errors import LasthopError
 from lasthop.link import inherited
 from lasthop.link.listener import Listener
 from lasthop.server import advice, exits, logs, openfiles
 from lasthop.server.backoff import Backoff
 from lasthop.server.child import Child, Stage
 from lasthop.server.crew import Crew, Forked, how_it_ended
+from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
@@ -117,6 +117,7 @@ class Supervisor:
         self._backoff = Backoff()
         self._start_after = 0.0
         self._last_failure = ""
+        self._file_watch = FileWatch(self._listening, self._crew)
         self._stuck_watch = StuckWatch(time.monotonic())
         self._watchdog_at = 0.0
 
@@ -264,12 +265,7 @@ class Supervisor:
         self._systemd.status(self._generation.status)
 
     def _reopen_logs(self) -> None:
-        for sink in self._logs:
-            if sink is not None:
-                try:
-                    sink.reopen()
-                except LasthopError as error:
-                    log.error("%s", error)
+        logs.reopen(self._logs)
         for child in self._crew.children:
             child.signal(signal.SIGUSR1)
 
@@ -469,6 +465,9 @@ class Supervisor:
             log.error("worker %s has not ended in time; killing it", child.pid)
             child.kill_at = None
             child.signal(signal.SIGKILL)
+        settled = not self._stopping and self._next is None and self._all_ready(self._generation)
+        if settled and self._file_watch.look(self._generation, now) is Outcome.EXIT:
+            self._stop(quick=False, code=exits.FAILED)
         timeout = self._generation.settings.timeout
         for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
             log.critical(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
-from lasthop.server import exits, slots
+from lasthop.server import exits, logs, slots
 from lasthop.server.logs import ErrorStream, Sink
 from lasthop.server.signals import Signals, hold, release
 from lasthop.server.target import Application, Target
@@ -267,12 +267,7 @@ class _Serving:
         self._drain(min(IDLE_LINGER_SECONDS, self._post.settings.graceful_timeout))
 
     def _reopen_logs(self) -> None:
-        for sink in (self._post.error_log, self._post.access_log):
-            if sink is not None:
-                try:
-                    sink.reopen()
-                except LasthopError as error:
-                    log.error("%s", error)
+        logs.reopen((self._post.error_log, self._post.access_log))
 
 
 def _start(target: Callable[[], Any], name: str) -> threading.Thread:
