@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lasthop.errors import ListenError
 from lasthop.link.address import LONGEST_PATH, UnixAddress, byte_length
+from lasthop.link.directories import make_missing
 from lasthop.link.peer import command_of, peer_of
 from lasthop.link.permissions import UNCHANGED, Asked, Permissions, permissions
 
@@ -171,31 +172,16 @@ def _may_not_give(address: UnixAddress, uid: int, gid: int, found: os.stat_resul
 
 def _make_directory(address: UnixAddress, directory: Path, wanted: Permissions) -> None:
     """Make what is missing of the path, for whoever may use the socket; what is there stays as it is."""
-    missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
-    for each in reversed(missing):
-        try:
-            each.mkdir(0o700)
-        except FileExistsError:
-            continue  # another start made it meanwhile
-        except OSError as error:
-            raise ListenError(
-                address,
-                f"the directory {each} cannot be made: {error.strerror}",
-                f"a directory that uid {os.geteuid()} may write to, or RuntimeDirectory= in a systemd unit",
-            ) from error
-        made = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if (wanted.uid, wanted.gid) != (UNCHANGED, UNCHANGED):
-                try:
-                    os.fchown(made, wanted.uid, wanted.gid)
-                except PermissionError as error:
-                    found = os.fstat(made)
-                    each.rmdir()
-                    uid = found.st_uid if wanted.uid == UNCHANGED else wanted.uid
-                    raise _may_not_give(address, uid, wanted.gid, found) from error
-            os.fchmod(made, wanted.directory_mode)
-        finally:
-            os.close(made)
+    for_directory = wanted._replace(mode=wanted.directory_mode)
+    try:
+        made = make_missing(directory, lambda node: _permit(address, node, for_directory))
+    except OSError as error:
+        raise ListenError(
+            address,
+            f"the directory {error.filename} cannot be made: {error.strerror}",
+            f"a directory that uid {os.geteuid()} may write to, or RuntimeDirectory= in a systemd unit",
+        ) from error
+    for each in made:
         log.info("made the directory %s (mode %04o)", each, wanted.directory_mode)
 
 
@@ -214,8 +200,15 @@ def _bind(
     try:
         node = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            if stat.S_ISSOCK(os.fstat(node).st_mode):
-                _permit(address, node, wanted)
+            made = os.fstat(node)
+            # Whoever may write to the directory can have put another file there by now, which is not ours to give away.
+            if not stat.S_ISSOCK(made.st_mode) or made.st_uid != os.geteuid() or made.st_nlink != 1:
+                raise ListenError(
+                    address,
+                    f"somebody has just replaced {path}",
+                    f"see who may write there: ls -ld {path.parent}",
+                )
+            _permit(address, node, wanted)
             made = os.fstat(node)
         finally:
             os.close(node)
