@@ -321,12 +321,13 @@ def ordinary_file(stand: Stand) -> Outcome:
     stand.path.write_text("dear")
     server = stand.start("first")
     untouched = stand.path.is_file() and stand.path.read_text() == "dear"
-    if not untouched:
-        return verdict(False, "the file is lost")
-    return verdict(
-        not server.alive(),
-        f"untouched; {how_it_ended(server)}" if not server.alive() else "untouched; it lives on",
-    )
+    return _refused(server) if untouched else verdict(False, "the file is lost")
+
+
+def _refused(server: Process) -> Outcome:
+    """What stands at the path is untouched; is the start refused, too?"""
+    lives = server.alive()
+    return verdict(not lives, f"untouched; {'it lives on' if lives else how_it_ended(server)}")
 
 
 @situation("a symbolic link at the path, to a file", "refused, both untouched")
@@ -337,10 +338,7 @@ def symbolic_link(stand: Stand) -> Outcome:
     server = stand.start("first")
     if not stand.path.is_symlink() or target.read_text() != "dear":
         return verdict(False, "the link is lost" if target.exists() else "the file is lost")
-    return verdict(
-        not server.alive(),
-        f"untouched; {how_it_ended(server)}" if not server.alive() else "untouched; it lives on",
-    )
+    return _refused(server)
 
 
 @situation("the directory does not exist", "refused, and which one is missing is said")

@@ -167,30 +167,24 @@ def _switch(value: Any) -> bool:
     raise Misfit("it must be true or false")
 
 
-MISSING = ("restore", "warn", "exit")
-
-
-def _missing(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in MISSING:
-        return value.lower()
-    raise Misfit(f"it must be one of {', '.join(MISSING)}")
-
-
-SocketMissing = Annotated[Literal["restore", "warn", "exit"], Kind("POLICY", _missing)]
-
-
 Switch = Annotated[bool, Kind("", _switch, lambda value: "true" if value else "false", switch=True)]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-def _level(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in LEVELS:
-        return value.lower()
-    raise Misfit(f"it must be one of {', '.join(LEVELS)}")
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        raise Misfit(f"it must be one of {', '.join(words)}")
+
+    return read
 
 
-Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], Kind("LEVEL", _level)]
+Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], Kind("LEVEL", _one_of(LEVELS))]
+SocketMissing = Annotated[
+    Literal["restore", "warn", "exit"], Kind("POLICY", _one_of(("restore", "warn", "exit")))
+]
 
 
 def _text(rule: str) -> Callable[[Any], str]:

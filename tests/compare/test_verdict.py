@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from lasthop.compare.pairs import Answer, pairs, twins
+from lasthop.compare.pairs import Answer, Judged, pairs, twins
 from lasthop.compare.results import Burst, Results
 from lasthop.compare.verdict import Verdict, judge
+from lasthop.compare.wording import clause
 from tests.compare.made import (
     AGAIN,
     BURSTS,
@@ -119,6 +120,15 @@ def test_less_cpu_alone_is_enough_to_choose() -> None:
         "Use the UNIX socket: behind nginx with keep-alive, it takes 0.87 times the CPU of TCP ["
     )
     assert "in requests/s no difference shown (" in verdict.sentences[0]
+
+
+def test_beside_what_is_shown_a_metric_of_too_few_rounds_says_so() -> None:
+    dearer = {UNIX: Truth(400, 2_000, 0.02, 14)}
+    (comparison,) = judge(made({UNIX: CELLS[UNIX], TCP: CELLS[TCP]}, {**SAME, **dearer})).comparisons
+    judged = {**comparison.judged, "requests": Judged(None)}
+    said = clause(dataclasses.replace(comparison, judged=judged), "the UNIX socket", "TCP")
+    assert said.startswith("the UNIX socket takes 0.87 times the CPU of TCP [")
+    assert said.endswith("; in requests/s too few rounds to tell")
 
 
 def test_more_requests_for_more_cpu_is_a_trade() -> None:

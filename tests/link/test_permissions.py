@@ -14,7 +14,7 @@ import pytest
 
 from lasthop.errors import ListenError
 from lasthop.link.address import UnixAddress, parse
-from lasthop.link.permissions import Asked, default_mode, described
+from lasthop.link.permissions import NOTHING_ASKED, Asked, default_mode, described
 from lasthop.link.socketfile import bind_file
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -30,7 +30,7 @@ def open_directory() -> Iterator[Path]:
         yield Path(made)
 
 
-def bound(text: str, asked: Asked | None = None) -> tuple[int, int, int]:
+def bound(text: str, asked: Asked = NOTHING_ASKED) -> tuple[int, int, int]:
     """uid, gid and mode of the file of a socket that listens there."""
     address = parse(text)
     assert isinstance(address, UnixAddress)

@@ -55,6 +55,8 @@ PACKAGES = {"jinja2": "jinja2", "rich": "rich"}
 
 def parser() -> Parser:
     """All options of a comparison."""
+    from lasthop.compare.plan import DEFAULT_SECONDS, STRETCH
+
     made = Parser("lasthop compare", USAGE)
     made.description = DESCRIPTION
     made.formatter_class = Verbatim
@@ -99,7 +101,7 @@ def parser() -> Parser:
     how = made.add_argument_group("how it is measured")
     how.add_argument(
         "--seconds", type=float, metavar="N",
-        help="for the rounds together; longer, up to 1.75 times, where a busy machine has too few by then (default: 60)",
+        help=f"for the rounds together; up to {STRETCH:g} times where a busy machine has too few by then (default: {DEFAULT_SECONDS:g})",
     )  # fmt: skip
     how.add_argument("--thorough", action="store_true", help="ten minutes: smaller differences show")
     how.add_argument("--rounds", type=int, default=0, metavar="N", help="at most (default: what time allows)")

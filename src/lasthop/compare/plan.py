@@ -44,6 +44,9 @@ class Request:
         return f"{self.method} {self.path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + self.body
 
 
+STRETCH = 1.75
+"""How many times as long as was asked for it may take where the machine is too busy for the rounds that an answer needs."""
+
 SECRET = ("authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrftoken")
 """Headers whose values are nobody's business: results and pages are passed on."""
 

@@ -2,8 +2,9 @@
 
 Fresh processes, since where a process's memory happens to lie and how its hashes are seeded changes its cost by some per cent for as long as
 it lives. Short slices close together, so that what the machine does meanwhile is done to all cells alike; mirrored, so that a drift within the round
-cancels. A slice waits for the replies to all that it asked: the next cell has the core to itself, and no long wait is lost at its end. Of each cell's slices in a round the middle half is taken: a round gives one figure a cell, and figures of the same round are compared. Latencies are
-those of all slices.
+cancels. A slice waits for the replies to all that it asked: the next cell has the core to itself, and no long wait is lost at its end.
+Of each cell's slices in a round the middle half is taken: a round gives one figure a cell, and figures of the same round are compared.
+Latencies are those of all slices.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lasthop.compare.cost import Machine, calls_during, counters, foreign_share
-from lasthop.compare.plan import LEAST_ROUNDS, Plan
+from lasthop.compare.plan import LEAST_ROUNDS, STRETCH, Plan
 from lasthop.compare.processes import pinned
 from lasthop.compare.results import Cost, Counts, Measured, Results, Round, Slice, merge
 from lasthop.compare.stand import Stand, Standing, disagreements, request_of
@@ -26,8 +27,6 @@ from lasthop.engine import load as engine_load
 ROUND_SECONDS = 0.4
 """How long a cell is measured in a round, all its slices together; longer where starting takes longer than measuring."""
 MOST_ROUND_SECONDS = 1.6
-STRETCH = 1.75
-"""How many times as long as was asked for it may take where the machine is too busy for the rounds that an answer needs."""
 SHORTEST_SLICE, LONGEST_SLICE = 0.02, 2.0
 TURNS = 2
 """How often every connection is to have its turn in a slice; once more in the warm-up."""

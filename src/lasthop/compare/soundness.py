@@ -17,8 +17,8 @@ DISTURBED = 0.10
 """Of one core, that others had."""
 MOVED = 0.25
 """By how much the middle half of a cell's rounds may differ before the machine is called unsteady."""
-REACHED = 0.95
-"""The share of planned requests of which less is not the plan any more; some always are under way when a slice ends."""
+REACHED = 0.98
+"""The share of planned requests of which less is not the plan any more."""
 OTHER_LENGTH = 0.10
 """By how much the replies of two cells with the same application may differ in length."""
 

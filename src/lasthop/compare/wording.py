@@ -117,16 +117,22 @@ def clause(comparison: Comparison, subject: str, other: str) -> str:
             but = "but " if comparison.answer is Answer.TRADE else ""
             said += f", {but}for {times(cpu.ratio.median)} times the CPU"
         else:
-            said += f"; in CPU no difference shown ({hidden(cpu, 'would have')})"
+            said += f"; in CPU {_unshown(cpu)}"
     elif cpu.shown and cpu.ratio:
         said = f"{subject} takes {times(cpu.ratio.median)} times the CPU{of} {interval(cpu.ratio)}"
-        said += f"; in {_main(comparison)} no difference shown ({hidden(main, 'would have')})"
+        said += f"; in {_main(comparison)} {_unshown(main)}"
     elif tail.shown and tail.ratio:
         said = f"the slowest hundredth of replies takes {times(tail.ratio.median)} times as long over {subject} as over {other}"
         said += f" {interval(tail.ratio)}; in {_main(comparison)} and CPU no difference shown"
     else:
         return f"no difference shown{_between(subject, other)}: {_would_have(comparison)}"
     return said + _longer_tail(comparison)
+
+
+def _unshown(judged: Judged) -> str:
+    """What is said of a metric that showed no difference, beside one that did."""
+    would_have = hidden(judged, "would have")
+    return f"no difference shown ({would_have})" if would_have else "too few rounds to tell"
 
 
 def _main(comparison: Comparison) -> str:

@@ -101,8 +101,8 @@ class Load:
 
     What `run` returns: `requests` (whole replies, by their `statuses`), `errors` (by kind, `remote.FAILURES`), `unanswered` at the end of the window and
     `pending_max_ns`, the age of the oldest of them; `planned`: requests that an open loop had due. Without a warm-up
-    `planned` is `requests` + `errors` + `unanswered`. `begun`: all requests of the run, the warm-up's too. `reconnects`: connections that ended as they should. `busy_ns`: CPU time of this thread; `pids`: of
-    each process, -1 for one that is gone. `latency`: of whole replies; `counts` are (ns, how many), to three digits.
+    `planned` is `requests` + `errors` + `unanswered`. `begun`: all requests of the run, the warm-up's too.
+    `reconnects`: connections that ended as they should. `busy_ns`: CPU time of this thread; `pids`: of each process, -1 for one that is gone. `latency`: of whole replies; `counts` are (ns, how many), to three digits.
 
     Nothing here is random; `seed` is taken so that all that measures can be called alike.
     """

@@ -11,7 +11,7 @@ from collections.abc import MutableMapping, Sequence
 from lasthop.errors import ListenError
 from lasthop.link import inherited
 from lasthop.link.address import AbstractAddress, Address, FdAddress, SystemdAddress, TcpAddress, UnixAddress
-from lasthop.link.permissions import Asked
+from lasthop.link.permissions import NOTHING_ASKED, Asked
 from lasthop.link.socketfile import SocketFile, bind_file
 
 LOCAL_NAME = ("localhost", "80")
@@ -53,20 +53,17 @@ class Listener:
 class Opener:
     """Makes listeners. One for the life of a process: what systemd passed can be read only once."""
 
-    def __init__(
-        self, environment: MutableMapping[str, str], backlog: int, asked: Asked | None = None
-    ) -> None:
+    def __init__(self, environment: MutableMapping[str, str], backlog: int) -> None:
         self._passed = inherited.Passed(environment)
         self.backlog = backlog
-        self.asked = asked or Asked()
 
-    def open(self, address: Address) -> list[Listener]:
+    def open(self, address: Address, asked: Asked = NOTHING_ASKED) -> list[Listener]:
         """The listeners of one address: several for a name with several addresses, or for systemd."""
         match address:
             case TcpAddress():
                 return self._open_tcp(address)
             case UnixAddress():
-                listening, file = bind_file(address, self.backlog, self.asked)
+                listening, file = bind_file(address, self.backlog, asked)
                 return [Listener(listening, file=file)]
             case AbstractAddress():
                 return [self._open_abstract(address)]
@@ -75,9 +72,9 @@ class Opener:
             case SystemdAddress():
                 return [Listener(inherited.take(address, number)) for number in self._passed.numbers(address)]
 
-    def reopen(self, address: UnixAddress) -> Listener:
+    def reopen(self, address: UnixAddress, asked: Asked) -> Listener:
         """The listener of an address whose file was lost, or the error at once: whoever asks serves meanwhile."""
-        listening, file = bind_file(address, self.backlog, self.asked, orphans_seconds=0.0)
+        listening, file = bind_file(address, self.backlog, asked, orphans_seconds=0.0)
         return Listener(listening, file=file)
 
     def _open_abstract(self, address: AbstractAddress) -> Listener:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,9 @@ class Asked:
     """Whether a missing directory is made."""
 
 
+NOTHING_ASKED = Asked()
+
+
 class Permissions(NamedTuple):
     """What a file is to have."""
 
@@ -51,35 +55,31 @@ def permissions(address: UnixAddress, asked: Asked) -> Permissions:
     if mode is None:
         # Who names somebody means these and no others.
         mode = 0o660 if owner or group else default_mode()
-    return Permissions(_uid(address, owner), _gid(address, group), mode)
+    return Permissions(_number(address, owner, "user", _user), _number(address, group, "group", _group), mode)
 
 
-def _uid(address: UnixAddress, owner: str) -> int:
-    if not owner:
+def _user(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _group(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def _number(address: UnixAddress, name: str, kind: str, find: Callable[[str], int]) -> int:
+    """The number of a user or a group; names are tried first, as chown(1) does."""
+    if not name:
         return UNCHANGED
     try:
-        return pwd.getpwnam(owner).pw_uid
+        return find(name)
     except (KeyError, ValueError):
-        return _number(address, owner, "user", "getent passwd")
-
-
-def _gid(address: UnixAddress, group: str) -> int:
-    if not group:
-        return UNCHANGED
-    try:
-        return grp.getgrnam(group).gr_gid
-    except (KeyError, ValueError):
-        return _number(address, group, "group", "getent group")
-
-
-def _number(address: UnixAddress, text: str, kind: str, listing: str) -> int:
-    if text.isascii() and text.isdecimal() and int(text) <= GREATEST_ID:
-        return int(text)
-    raise ListenError(
-        address,
-        f"there is no {kind} {text!r} here",
-        f"{listing} lists those that there are; or a number (in a container names may be missing that the host has)",
-    )
+        if name.isascii() and name.isdecimal() and int(name) <= GREATEST_ID:
+            return int(name)
+        raise ListenError(
+            address,
+            f"there is no {kind} {name!r} here",
+            f"getent {'passwd' if kind == 'user' else kind} lists those that there are; or a number (in a container names may be missing that the host has)",
+        ) from None
 
 
 def default_mode(status: Path = Path("/proc/self/status")) -> int:

@@ -19,7 +19,7 @@ from lasthop.errors import ListenError
 from lasthop.link.address import LONGEST_PATH, UnixAddress, byte_length
 from lasthop.link.directories import make_missing
 from lasthop.link.peer import command_of, peer_of
-from lasthop.link.permissions import UNCHANGED, Asked, Permissions, permissions
+from lasthop.link.permissions import NOTHING_ASKED, UNCHANGED, Asked, Permissions, permissions
 
 LOCK_SECONDS = 2.0
 """How long to wait for another start in the same directory. Everybody who can read the directory could hold the lock for ever,
@@ -80,11 +80,10 @@ class SocketFile:
 def bind_file(
     address: UnixAddress,
     backlog: int,
-    asked: Asked | None = None,
+    asked: Asked = NOTHING_ASKED,
     orphans_seconds: float = ORPHANS_SECONDS,
 ) -> tuple[socket.socket, SocketFile]:
     """A socket that listens at a path, its file's owner, group and mode in force before anyone can connect."""
-    asked = asked or Asked()
     wanted = permissions(address, asked)
     path = Path(address.path).absolute()
     length = byte_length(str(path))
@@ -197,12 +196,14 @@ def _bind(
     # descriptor of the file itself, so that a name changed meanwhile leads nowhere else. Nobody connects before listen().
     os.fchmod(listening.fileno(), wanted.mode)
     listening.bind(str(path))
+    ours = True
     try:
         node = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             made = os.fstat(node)
             # Whoever may write to the directory can have put another file there by now, which is not ours to give away.
             if not stat.S_ISSOCK(made.st_mode) or made.st_uid != os.geteuid() or made.st_nlink != 1:
+                ours = False
                 raise ListenError(
                     address,
                     f"somebody has just replaced {path}",
@@ -214,8 +215,9 @@ def _bind(
             os.close(node)
         listening.listen(backlog)
     except BaseException:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if ours:
+            with contextlib.suppress(OSError):
+                path.unlink()
         raise
     return listening, SocketFile(path, made)
 

@@ -24,12 +24,13 @@ class Listening:
         self._replaced: list[tuple[str, list[Listener]]] = []
         """Those whose file was lost and for which a reload has opened others; which of them stay, `keep` is told."""
 
-    def open(self, binds: tuple[str, ...], asked: permissions.Asked | None = None) -> list[Listener]:
+    def open(
+        self, binds: tuple[str, ...], asked: permissions.Asked = permissions.NOTHING_ASKED
+    ) -> list[Listener]:
         """The listeners of these addresses, opened where they are not yet or have lost their file; all, or none is opened.
 
         A socket file that is there already gets the permissions that are asked for now.
         """
-        self._opener.asked = asked or permissions.Asked()
         addresses = list(dict.fromkeys(address.parse(text) for text in binds))
         for at, each in enumerate(addresses):
             if str(each) in map(str, addresses[:at]):
@@ -40,9 +41,9 @@ class Listening:
         try:
             for each in addresses:
                 if str(each) not in self._open or _is_lost(self._open[str(each)]):
-                    opened[str(each)] = self._opener.open(each)
+                    opened[str(each)] = self._opener.open(each, asked)
                 elif isinstance(each, address.UnixAddress):
-                    self._change(each)
+                    self._change(each, asked)
         except BaseException:
             _close(opened.values())
             raise
@@ -54,8 +55,8 @@ class Listening:
         self._addresses |= {str(each): each for each in addresses}
         return [listener for each in addresses for listener in self._open[str(each)]]
 
-    def _change(self, each: address.UnixAddress) -> None:
-        wanted = permissions.permissions(each, self._opener.asked)
+    def _change(self, each: address.UnixAddress, asked: permissions.Asked) -> None:
+        wanted = permissions.permissions(each, asked)
         for listener in self._open[str(each)]:
             if listener.file is not None:
                 before = described(listener)
@@ -69,8 +70,7 @@ class Listening:
         at = self._addresses[text]
         assert isinstance(at, address.UnixAddress)
         assert lost.file is not None
-        self._opener.asked = asked
-        made = self._opener.reopen(at._replace(path=str(lost.file.path)))
+        made = self._opener.reopen(at._replace(path=str(lost.file.path)), asked)
         self._open[text] = [made]
         lost.close(keep_file=True)
         return made
