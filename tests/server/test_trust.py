@@ -78,6 +78,8 @@ def test_the_users_and_groups_that_are_named_come_in_and_no_others(serve: Serve)
     [
         (0o022, [], ""),
         (0o022, ["--trust-proxy", "unix"], "203.0.113.9"),
+        (0o022, ["--socket-mode", "0660"], "203.0.113.9"),
+        (0o077, ["--socket-mode", "0666"], ""),
         (0o027, [], "203.0.113.9"),
         (0o077, [], "203.0.113.9"),
     ],
