@@ -177,7 +177,7 @@ def test_a_server_can_be_started_while_the_orphans_of_a_killed_one_still_answer(
 ) -> None:
     first = start(bind=[f"unix:{tmp_path}/app.sock"])
     busy, idle = first.connect(), first.connect()
-    busy.request("GET", "/sleep?3")
+    busy.request("GET", "/sleep?1.5")
     idle.request("GET", "/")
     idle.getresponse().read()
     os.kill(first.pid, signal.SIGKILL)
