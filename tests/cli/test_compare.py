@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from lasthop.cli import main
 from lasthop.cli.compare import parser, plan_of
 from lasthop.compare.plan import Plan
+from lasthop.compare.results import Results
 from lasthop.errors import HopFailed, UsageError
 from tests.compare.made import CELLS, WIN, made
 
@@ -198,3 +200,26 @@ def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
                 break
         running.terminate()
     assert [] == list(tmp_path.glob("lasthop-*"))
+
+
+def test_a_full_disk_costs_the_files_and_not_the_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE)
+    options = ["--front", "direct", "--rounds", "2", "--keep-alive", "on", "--burst", "0", "-q"]
+    with tempfile.TemporaryDirectory() as directory:
+        json = Path(directory) / "it.json"
+        json.mkdir()  # no file can take its place, for root neither
+        assert HopFailed.exit_code == main(["compare", "applications:hello", *options, "--json", str(json)])
+    out = capsys.readouterr().out
+    assert f"{json} could not be written: Is a directory" in " ".join(out.split())
+    assert "/dev/full cannot be written: No space left on device" in _page_error(made(CELLS, WIN), capsys)
+
+
+def _page_error(results: Results, capsys: pytest.CaptureFixture[str]) -> str:
+    with tempfile.TemporaryDirectory() as directory:
+        results.save(Path(directory) / "it.json")
+        assert UsageError.exit_code == main(
+            ["compare", "show", f"{directory}/it.json", "--html", "/dev/full"]
+        )
+    return capsys.readouterr().err

@@ -67,3 +67,21 @@ def dying(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     if next(_numbers) >= 2:
         os._exit(1)
     return hello(environ, start_response)
+
+
+_served = itertools.count()
+
+
+def stalling(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """As the others at first, and then never."""
+    if next(_served) > 200:
+        time.sleep(3600)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A body without an end."""
+    start_response("200 OK", [])
+    while True:
+        yield bytes(65536)

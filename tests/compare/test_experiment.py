@@ -127,6 +127,12 @@ def test_a_server_that_dies_in_the_middle_is_no_cell() -> None:
         compare("dying", servers=["waitress"], most_rounds=1, reply_seconds=2.0)
 
 
+def test_requests_that_are_never_answered_end_their_cell_and_not_the_comparison() -> None:
+    with pytest.raises(HopFailed) as caught:
+        compare("stalling", most_rounds=1, keep_alive=[True], reply_seconds=0.5)
+    assert "requests had no reply within 0.5 s" in str(caught.value)
+
+
 RUN = """
 import sys
 from lasthop.cli import main

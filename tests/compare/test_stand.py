@@ -98,11 +98,12 @@ def test_what_cannot_be_measured_says_why(target: str, says: str) -> None:
         assert all(says in why for why in failures.values())
 
 
-def test_an_application_that_hangs_is_given_up() -> None:
-    plan = plan_of("hanging", reply_seconds=0.5)
+@pytest.mark.parametrize("target", ["hanging", "endless"])
+def test_an_application_that_hangs_is_given_up(target: str) -> None:
+    plan = plan_of(target, reply_seconds=0.5)
     with Stand.here(plan) as stand, stand.up(plan.cells) as (standing, failures):
         assert {} == standing
-        assert "no reply from applications:hanging within" in failures["unix"]
+        assert f"no reply from applications:{target} within" in failures["unix"]
 
 
 def test_an_expected_error_status_can_be_measured() -> None:

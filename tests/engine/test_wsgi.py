@@ -205,6 +205,7 @@ def test_drain_under_load_loses_no_request(run: Run, threads: int) -> None:
     """Each request that was sent before the reply before it said `close` is answered."""
     running = run(hello, threads)
     served = []
+    under_way = threading.Barrier(9)
 
     def ask() -> None:
         peer = running.connect("tcp")
@@ -213,6 +214,8 @@ def test_drain_under_load_loses_no_request(run: Run, threads: int) -> None:
             reply = peer.send(get()).reply()
             assert b"hello" == reply.body
             count += 1
+            if count == 1:
+                under_way.wait(PATIENCE)  # who connects after the drain is another matter
             if reply["connection"] == "close":
                 break
         served.append(count)
@@ -220,6 +223,7 @@ def test_drain_under_load_loses_no_request(run: Run, threads: int) -> None:
     asking = [threading.Thread(target=ask) for _ in range(8)]
     for thread in asking:
         thread.start()
+    under_way.wait(PATIENCE)
     wait_until(lambda: running.counters["requests"] > 200)
     running.engine.drain(PATIENCE)
     for thread in asking:

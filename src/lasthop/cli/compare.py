@@ -284,7 +284,13 @@ def _tell(results: Results, html: Path | None) -> int:
     judged = verdict.judge(results)
     table.show(results, judged, sys.stdout)
     if html is not None:
-        html.write_text(page.page(results, judged))
+        try:
+            html.write_text(page.page(results, judged))
+        except OSError as error:
+            raise UsageError(
+                f"{html} cannot be written: {error.strerror or error}",
+                "the answer stands above; with --json, `lasthop compare show FILE.json --html PAGE.html` writes the page later",
+            ) from error
         print(f"\nThe page: {html}", file=sys.stderr)
     return 0 if judged.complete else HopFailed.exit_code
 

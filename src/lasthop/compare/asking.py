@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import socket
+import time
 from dataclasses import dataclass
 
 from lasthop.compare.plan import Request
+
+READ_BYTES = 65536
+TEXT_BYTES = 200
 
 LoadAddress = str | tuple[str, int]
 """As the engine's load takes it: the path of a socket, or a host literal and a port."""
@@ -41,16 +45,21 @@ class _Connection(http.client.HTTPConnection):
 
 
 def ask(address: LoadAddress, request: Request, seconds: float) -> Reply:
-    """Send the request on a connection of its own. Raises OSError or http.client.HTTPException."""
+    """Send the request on a connection of its own; the whole reply may take `seconds`. Raises OSError or http.client.HTTPException."""
+    until = time.monotonic() + seconds
     connection = _Connection(address, seconds)
     try:
         headers = {"Host": "localhost", "Connection": "close", **dict(request.headers)}
         connection.request(request.method, request.path, body=request.body or None, headers=headers)
         reply = connection.getresponse()
-        body = reply.read()
-        return Reply(
-            reply.status, len(body), hashlib.sha256(body).hexdigest(), body[:200].decode("utf-8", "replace")
-        )
+        digest, size, text = hashlib.sha256(), 0, b""
+        while some := reply.read1(READ_BYTES):
+            digest.update(some)
+            size += len(some)
+            text += some[: TEXT_BYTES - len(text)]
+            if time.monotonic() > until:
+                raise TimeoutError
+        return Reply(reply.status, size, digest.hexdigest(), text.decode("utf-8", "replace"))
     finally:
         connection.close()
 

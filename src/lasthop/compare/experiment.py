@@ -54,8 +54,7 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
                     if text not in results.problems:
                         results.problems.append(text)
                 progress.round(done, results)
-                if save_to is not None:
-                    results.save(save_to)
+                _save(results, save_to)
 
             try:
                 rounds.run(stand, plan, results, progress.cell, after, beside, answered)
@@ -63,12 +62,23 @@ def run(plan: Plan, save_to: Path | None, *, quiet: bool = False) -> Results:
                 results.ended = "it was interrupted"
             except OSError as error:
                 results.ended = f"the system refused: {error.strerror or error}"
-    if save_to is not None and results.rounds:
-        results.save(save_to)
+    if results.rounds:
+        _save(results, save_to)
     if not any(each.cells for each in results.rounds):
         whole = "\n".join(_once(results.problems)) or results.ended or "no round was completed"
         raise HopFailed(f"nothing could be measured: {whole}")
     return results
+
+
+def _save(results: Results, to: Path | None) -> None:
+    """Where it cannot be saved, what is measured can still be told."""
+    if to is not None:
+        try:
+            results.save(to)
+        except OSError as error:
+            problem = f"{to} could not be written: {error.strerror or error}"
+            if problem not in results.problems:
+                results.problems.append(problem)
 
 
 def _once(problems: list[str]) -> list[str]:

@@ -31,6 +31,9 @@ STRETCH = 1.75
 SHORTEST_SLICE, LONGEST_SLICE = 0.02, 2.0
 TURNS = 2
 """How often every connection is to have its turn in a slice; once more in the warm-up."""
+PATIENCE, LEAST_PATIENCE = 4, 10.0
+"""A round in which replies take ever longer is over after so many times the time that it should take, or so many seconds."""
+TIME_OUTS = ("timed_out", "connect_timed_out")
 PLANNED = 20
 """How many requests of an open loop are to be due in a slice."""
 PROBE_SECONDS = 0.1
@@ -246,10 +249,19 @@ def one_round(
         there = [name for name in order if name in standing]
         if pace is None:
             pace = Pace.of(plan, _reply_seconds(stand, plan, standing), starting)
+        until = time.monotonic() + max(LEAST_PATIENCE, PATIENCE * len(there) * pace.cell_seconds)
         for _ in range(pace.passes):
             for name in (*there, *reversed(there)):
+                if name in failures:
+                    continue
                 tell(name)
                 measure(stand, standing[name], plan, pace, totals[name])
+                late = sum(totals[name].errors.get(kind, 0) for kind in TIME_OUTS)
+                if late:  # each further slice would wait as long
+                    failures[name] = f"{late:,} requests had no reply within {plan.reply_seconds:g} s"
+            if time.monotonic() > until:
+                break
+        there = [name for name in there if name not in failures]
         for name in list(there):
             if not standing[name].server.alive:
                 failures[name] = f"the server ended in the middle:\n{standing[name].server.said()}"
