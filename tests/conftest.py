@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +44,14 @@ class Serve(Protocol):
         pass_fds: Sequence[int] = (),
         ready: bool = True,
     ) -> Serving: ...
+
+
+def said_by(server: Serving, words: str) -> None:
+    """Wait until a server has said it: what it logs may come a moment after what it does."""
+    until = time.monotonic() + 20
+    while words not in server.said():
+        assert time.monotonic() < until, server.said()
+        time.sleep(0.01)
 
 
 @pytest.fixture

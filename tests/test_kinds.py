@@ -119,3 +119,81 @@ def test_an_empty_text_unsets_what_may_be_unset() -> None:
     assert None is kind(kinds.Descriptor).read("")
     with pytest.raises(Misfit):
         kind(kinds.Text).read("")
+
+
+@pytest.mark.parametrize(
+    ("value", "peers"),
+    [
+        ("www-data", ("www-data",)),
+        (["www-data, gid:33", "user:ada"], ("www-data", "gid:33", "ada")),
+        (["www-data", "www-data"], ("www-data",)),
+        ([], ()),
+    ],
+)
+def test_reads_who_may_connect(value: object, peers: tuple[str, ...]) -> None:
+    assert peers == kind(kinds.Peers).read(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "33", 33, ["www-data", ""], ["www-data", 33], "www-data,", None, [f"uid:{n}" for n in range(65)]],
+)
+def test_refuses_what_could_let_in_whom_nobody_named(value: object) -> None:
+    with pytest.raises(Misfit):
+        kind(kinds.Peers).read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "proxies"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("127.0.0.1,10.0.0.0/8", ("127.0.0.1", "10.0.0.0/8")),
+        (["127.0.0.1/32", "::1", "unix"], ("127.0.0.1", "::1", "unix")),
+        (["2001:DB8::/32"], ("2001:db8::/32",)),
+        (["0.0.0.0/0"], ("0.0.0.0/0",)),
+        ([], ()),
+    ],
+)
+def test_reads_whom_to_believe(value: object, proxies: tuple[str, ...]) -> None:
+    assert proxies == kind(kinds.Proxies).read(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "*",
+        "localhost",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "10.0.0",
+        "unix:",
+        "Unix",
+        2130706433,
+        None,
+        ["::1", ""],
+        ["10.0.0.0/-1"],
+    ],
+)
+def test_refuses_what_is_no_address_to_believe(value: object) -> None:
+    with pytest.raises(Misfit):
+        kind(kinds.Proxies).read(value)
+
+
+def test_a_network_with_bits_after_its_prefix_is_answered_with_the_one_that_may_be_meant() -> None:
+    with pytest.raises(Misfit) as caught:
+        kind(kinds.Proxies).read("10.1.2.3/8")
+    assert "10.0.0.0/8" == caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "version"), [("off", "off"), ("V1", "v1"), ("v2", "v2"), ("on", "on"), (False, "off")]
+)
+def test_reads_a_version_of_the_proxy_protocol(value: object, version: str) -> None:
+    assert version == kind(kinds.ProxyProtocol).read(value)
+
+
+@pytest.mark.parametrize("value", [True, "yes", "1", 2, "v3", None])
+def test_refuses_what_is_no_version_of_the_proxy_protocol(value: object) -> None:
+    with pytest.raises(Misfit):
+        kind(kinds.ProxyProtocol).read(value)

@@ -29,7 +29,7 @@ in the environment alike (what Kubernetes sets for a service called lasthop is p
 as a settings file, with the origin of each. On HUP the file is read again.
 
 **Durations** are seconds (`30`, `1.5`) or have units: `1500ms`, `30s`, `2m`, `1h30m`, `1d`. **Sizes** are bytes (`8190`) or have a unit:
-`8k` = `8KiB` = 8192, `64KiB`, `1MiB`, `1GiB`. **Lists** (`bind`, `pythonpath`): give the option several times; in a variable
+`8k` = `8KiB` = 8192, `64KiB`, `1MiB`, `1GiB`. **Lists** (`bind`, `allow_peer`, `trust_proxy`, `pythonpath`): give the option several times; in a variable
 separate by commas or blanks; in the file write a list. An **empty** variable turns off what the file has turned on, where a setting can be
 without a value.
 """

@@ -94,6 +94,17 @@ class AddressError(LasthopError):
         super().__init__(f"{text!r} is not an address to listen on: {rule}", instead)
 
 
+class PeerError(LasthopError):
+    """A text that names nobody who could connect."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, rule: str, instead: str) -> None:
+        self.text = text
+        self.rule = rule
+        super().__init__(f"{text!r} names no peer: {rule}", instead)
+
+
 class TargetError(LasthopError):
     """A text that leads to no application."""
 

@@ -187,6 +187,17 @@ SocketMissing = Annotated[
 ]
 
 
+def _proxy_protocol(value: Any) -> str:
+    if value is False:
+        return "off"  # TOML's own word
+    if isinstance(value, str) and value.lower() in ("off", "v1", "v2", "on"):
+        return value.lower()
+    raise Misfit("it must be off, v1, v2 or on (either version)")
+
+
+ProxyProtocol = Annotated[Literal["off", "v1", "v2", "on"], Kind("VERSION", _proxy_protocol)]
+
+
 def _text(rule: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if not isinstance(value, str) or not value or "\0" in value:
@@ -235,6 +246,80 @@ def _addresses(value: Any) -> tuple[str, ...]:
     return addresses
 
 
+def _listed(read: Callable[[Any], str], rule: str) -> Callable[[Any], tuple[str, ...]]:
+    """As `_several`, and a text may hold several, with commas between them: none of these values has one."""
+    each = _several(read, rule)
+
+    def read_all(value: Any) -> tuple[str, ...]:
+        parts: list[Any] = []
+        for one in (
+            [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+        ):
+            parts += [part.strip() for part in one.split(",")] if isinstance(one, str) else [one]
+        return tuple(dict.fromkeys(each(parts)))
+
+    return read_all
+
+
+MOST_PEERS = 64
+"""Of users, and of groups, that the engine compares each new connection with."""
+
+
+def _peer(value: Any) -> str:
+    from lasthop.errors import PeerError
+    from lasthop.link.allowed import parse
+
+    if not isinstance(value, str):
+        raise Misfit("it must be a text such as www-data, uid:33, group:www-data or gid:33")
+    try:
+        return str(parse(value))
+    except PeerError as error:
+        raise Misfit(error.rule, error.hint, value) from error
+
+
+def _peers(value: Any) -> tuple[str, ...]:
+    peers = _listed(_peer, "it must be a user or a group, or a list of them")(value)
+    if len(peers) > MOST_PEERS:
+        raise Misfit(f"no more than {MOST_PEERS} can be named")
+    return peers
+
+
+MOST_PROXIES = 1024
+"""Networks: each hop of a chain is compared with all of them."""
+
+
+def _proxy(value: Any) -> str:
+    import ipaddress
+
+    if value == "unix":
+        return "unix"
+    try:
+        # A number would be an address as well, and hardly the one that is meant.
+        network = ipaddress.ip_network(value if isinstance(value, str) else "")
+    except ValueError as error:
+        rule = "it must be an IP address, a network such as 10.0.0.0/8 (no bit set after its prefix), or unix"
+        raise Misfit(rule, _proxy_hint(value), value) from error
+    return str(network.network_address if network.num_addresses == 1 else network)
+
+
+def _proxy_hint(value: Any) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except (ValueError, TypeError):
+        return (
+            "" if value != "*" else "0.0.0.0/0 and ::/0 are everybody, and then anybody can say to be anyone"
+        )
+
+
+def _proxies(value: Any) -> tuple[str, ...]:
+    proxies = _listed(_proxy, "it must be an address, a network or unix, or a list of them")(value)
+    if len(proxies) > MOST_PROXIES:
+        raise Misfit(f"no more than {MOST_PROXIES} can be named")
+    return proxies
+
+
 def _show_all(values: tuple[str, ...]) -> str:
     return " ".join(values)
 
@@ -268,3 +353,6 @@ def _file_mode(value: Any) -> str:
 FileMode = Annotated[str | None, Kind("MODE", _optional(_file_mode))]
 Owner = Annotated[str | None, Kind("NAME", _optional(_text("it must be a name or a number")))]
 Addresses = Annotated[tuple[str, ...], Kind("ADDRESS", _addresses, _show_all, many=True)]
+Peers = Annotated[tuple[str, ...], Kind("WHO", _peers, _show_all, many=True)]
+Proxies = Annotated[tuple[str, ...], Kind("PROXY", _proxies, _show_all, many=True)]
+"""What ``--trust-proxy`` takes."""

@@ -117,6 +117,41 @@ class Settings:
             "starts it again. HUP makes a lost file again in each case.",
         ),
     ] = "restore"
+    allow_peer: Annotated[
+        kinds.Peers,
+        Says(
+            LISTENING,
+            "Who may connect over unix: USER, uid:N, group:NAME or gid:N; everybody else is closed unread; without it whoever the file lets",
+            "Give it any number of times. The kernel tells which process connects; its user, its group and its supplementary groups are "
+            "looked at, as they were when it connected. root is let in only if it is named. Name the front's user (Debian's nginx and Apache: `www-data`), "
+            "and that of whoever checks health. A peer that is named here is believed when it says for whom it asks (`trust_proxy`). "
+            "TCP tells nothing of processes, so there it does not apply. In a container with user ids of its own, ids that it does not map all appear as "
+            "65534, which is often called `nobody`: do not name that one.",
+        ),
+    ] = ()
+
+    trust_proxy: Annotated[
+        kinds.Proxies,
+        Says(
+            LISTENING,
+            "Whose word counts for who asked (X-Forwarded-For and its kin): addresses, networks, or unix for whoever connects over unix:",
+            "Over TCP nobody's does unless the address is named here: 127.0.0.1 for a front on this machine. Over `unix:` a peer is believed without this if `allow_peer` "
+            "named it, or if the socket file's mode keeps others out. From everybody else these headers never reach the application. "
+            "Of several hops the right-most that is not named here is the client. Too wide a network lets its members pass for anybody; too narrow "
+            "a one shows the front's address as the client's.",
+        ),
+    ] = ()
+
+    proxy_protocol: Annotated[
+        kinds.ProxyProtocol,
+        Says(
+            LISTENING,
+            "Whether each connection begins with the PROXY protocol: off, v1, v2 or on for either",
+            "For a front that passes connections on unread (HAProxy `send-proxy`, nginx's stream module). Then every connection must begin with it, "
+            "on every address, and come from a peer that `trust_proxy` or `allow_peer` makes a trusted one; any other is closed. "
+            "With a front that speaks HTTP leave it off: it says more in headers.",
+        ),
+    ] = "off"
 
     max_connections: Annotated[
         kinds.Count,

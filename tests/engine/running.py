@@ -174,7 +174,7 @@ class Running:
         self.engine: Any = compiled.Engine(  # type: ignore[no-untyped-call]
             self.application,
             [
-                (unix.fileno(), "localhost", ""),
+                (unix.fileno(), "localhost", "", self.options.pop("believed", False)),
                 (tcp.fileno(), "127.0.0.1", str(self.port)),
                 (tcp6.fileno(), "::1", str(self.port6)),
             ],

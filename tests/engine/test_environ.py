@@ -118,7 +118,8 @@ def test_http_1_0_is_told(run: Run) -> None:
         ([b"Proxy: http://evil", b"PROXY: x"], {}),
         ([b"Proxies: x", b"Proxy-Authorization: y"], {"HTTP_PROXIES": "x", "HTTP_PROXY_AUTHORIZATION": "y"}),
         ([b"X_A: b", b"Content_Length: 5", b"Remote_Addr: x"], {}),
-        ([b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-For: 5.6.7.8"], {"HTTP_X_FORWARDED_FOR": "1.2.3.4,5.6.7.8"}),
+        ([b"Via: 1.1 a", b"Via: 1.1 b"], {"HTTP_VIA": "1.1 a,1.1 b"}),
+        ([b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-Other: x"], {}),  # from whoever is not trusted
         ([b"Connection: keep-alive, x", b"Upgrade: y"], {"HTTP_CONNECTION": "keep-alive, x", "HTTP_UPGRADE": "y"}),
         ([b"!#$%&'*+.^`|~: odd"], {"HTTP_!#$%&'*+.^`|~": "odd"}),
     ],

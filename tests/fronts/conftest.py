@@ -96,7 +96,9 @@ def server() -> Iterator[Serving]:
         bind = [f"unix:{name}/lasthop.sock", "127.0.0.1:0", *(["[::1]:0"] if has_ipv6() else [])]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LASTHOP_")}
         log = Path(name) / "log"
-        with Serving("applications:application", bind=bind, log=log, cwd=HERE, env=environment) as serving:
+        with Serving(
+            "applications:application", "--trust-proxy", "unix", bind=bind, log=log, cwd=HERE, env=environment
+        ) as serving:
             yield serving
 
 

@@ -13,7 +13,10 @@ from .raw import connect, to_the_end
 @pytest.mark.parametrize("link", ["unix", "tcp"])
 @pytest.mark.parametrize("threads", ["1", "16"])
 def test_the_validator_has_nothing_to_complain_of(serve: Serve, link: str, threads: str) -> None:
-    server = serve("applications.validated:application", "--threads", threads)
+    # As behind a front that is trusted: what it says goes into the environ, and there is nothing to warn of.
+    server = serve(
+        "applications.validated:application", "--threads", threads, "--trust-proxy", "unix,127.0.0.1"
+    )
     connection = Connection(server.unix if link == "unix" else server.tcp)
     asked = [
         ("GET", "/list", None, {}, 200, b"one two"),
@@ -39,12 +42,14 @@ def test_the_validator_has_nothing_to_complain_of(serve: Serve, link: str, threa
         ("GET", "/%C3%A4/%2F", None, {"Cookie": "a=b; c=d"}, 200, b"list"),
     ]
     for method, path, body, headers, status, content in asked:
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, {"X-Forwarded-For": "203.0.113.9"} | headers)
         reply = connection.getresponse()
         assert (path, status, content) == (path, reply.status, reply.read())
     connection.close()
     with connect(server.unix if link == "unix" else server.tcp) as client:
-        client.sendall(b"GET /generator HTTP/1.0\r\n\r\n")
+        client.sendall(
+            b"GET /generator HTTP/1.0\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n"
+        )
         assert to_the_end(client).endswith(b"\r\n\r\n0 1 2 ")
     code = server.stop()
     said = server.said()

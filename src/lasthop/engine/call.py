@@ -55,7 +55,7 @@ def call_application(lane, conn, base, took, size, gathered):
     is_head: cython.bint = lane.head.method_size == 4 and memcmp(base + lane.head.method, b"HEAD", 4) == 0
     exchange.begin(conn, cython.address(lane.head), is_head)
     exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, gathered)
-    environ = build_environ(service.templates[conn.listener], cython.address(lane.head), base, conn)
+    environ = build_environ(service, cython.address(lane.head), base, conn)
     if not exchange.intake.ended:
         environ[_INPUT] = Input(exchange.intake)
     if service.access is not None:

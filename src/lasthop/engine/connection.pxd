@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from lasthop.engine.linux cimport pthread_mutex_t
+from lasthop.engine.peers cimport Credentials
 from lasthop.http1.body cimport Body
 from lasthop.http1.head cimport Progress
 from lasthop.http1.reply cimport Out
@@ -47,14 +48,18 @@ cdef struct Conn:
     void* exchange          # an Exchange (owned): the reply that the peer does not take fast enough
     void* address           # REMOTE_ADDR and REMOTE_PORT as str (owned), made when first asked for
     void* port
+    void* peer              # of a UNIX socket: the template of its environs, a dict (owned), found when first asked for
+    Credentials who         # the same as the kernel tells it
     unsigned char raw_address[16]
     uint16_t raw_port
     uint16_t family
+    int trusted             # the peer is believed when it says for whom it asks: 1, -1: it is not, 0: nobody has looked
     uint16_t listener       # its place among the engine's
     bint registered         # with epoll: 1 for input, 2 for input and room to write
     bint expired            # the attendant shut it down
     bint half_closed        # the peer will send no more
     bint drained            # the last read took all there was
+    bint unproxied          # the front has yet to say, by the PROXY protocol, for whom it connected
     bint unparsed           # `pending` has been looked at by nobody yet
 
 cdef enum:

@@ -14,9 +14,11 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeLatin1
 from cython.cimports.lasthop.engine.connection import Conn
-from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, PyDict_SetDefault, inet_ntop
-from cython.cimports.lasthop.http1.field import COOKIE, HOST, Field, same_word
-from cython.cimports.libc.string import memcmp
+from cython.cimports.lasthop.engine.lane import DISAGREE, MALFORMED_NAMES, UNBELIEVED, UNNAMED, Service
+from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX, PyDict_SetDefault, inet_ntop
+from cython.cimports.lasthop.engine.peers import note_of
+from cython.cimports.lasthop.http1.field import COOKIE, HOST, LAST_OF_FRONTS, X_REAL_IP, Field, same_word
+from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from lasthop.http1.field import KNOWN_NAMES
 
@@ -101,9 +103,67 @@ def _note_peer(environ: dict, conn: cython.pointer(Conn)) -> cython.int:
     return 0
 
 
-def build_environ(template, head, buf, conn):
+_MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
+"""Processes whose templates are kept for their next connections: fronts have few."""
+
+
+@cython.cfunc
+def _template_of(service: Service, conn: cython.pointer(Conn)) -> dict:
+    """What the environs of a connection have in common. Over a UNIX socket with `lasthop.peer`, the process at the other end.
+
+    All connections of a process share one, so that a request costs nothing more for it, and a connection only its look-up.
+    """
+    template: dict
+    if service.poll.listeners[conn.listener].family != AF_UNIX:
+        return cython.cast(dict, cython.cast(cython.pointer(PyObject), service.template_at[conn.listener]))
+    if conn.peer == cython.NULL:
+        peer = note_of(cython.address(conn.who))
+        key = (conn.listener, peer)
+        template = service.peers.get(key)
+        if template is None:
+            template = PyDict_Copy(service.templates[conn.listener])
+            template["lasthop.peer"] = peer
+            if len(service.peers) >= _MOST_TEMPLATES:
+                service.peers.clear()
+            service.peers[key] = template
+        Py_INCREF(template)
+        conn.peer = cython.cast(cython.p_void, template)
+    return cython.cast(dict, cython.cast(cython.pointer(PyObject), conn.peer))
+
+
+def is_trusted(service, conn):
+    """Is the peer believed when it says for whom it asks? Looked up once for a connection."""
+    address: cython.uchar[16]
+    trusted: cython.bint
+    if conn.trusted == 0:
+        if conn.family == AF_INET6:
+            trusted = service.proxies.holds(conn.raw_address)
+        elif conn.family == AF_INET:
+            memset(address, 0, 10)
+            memset(address + 10, 0xFF, 2)
+            memcpy(address + 12, conn.raw_address, 4)
+            trusted = service.proxies.holds(address)
+        else:
+            trusted = service.poll.listeners[conn.listener].believed
+        conn.trusted = 1 if trusted else -1
+    return conn.trusted > 0
+
+
+@cython.cfunc
+def _believe(service: Service, environ: dict) -> cython.int:
+    """A trusted peer said for whom it asks: put it where it belongs."""
+    said = service.proxies.believe(environ)
+    if said is not None:
+        for kind, more in said:
+            service.notice(DISAGREE if kind == "disagree" else MALFORMED_NAMES, kind, environ, more)
+    return 0
+
+
+def build_environ(service, head, buf, conn):
     """A new environ for the request whose head lies in `buf`."""
-    environ: dict = PyDict_Copy(template)
+    environ: dict = PyDict_Copy(_template_of(service, conn))
+    told: cython.bint = False  # by whom the front asks
+    dropped: cython.bint = False
     field: cython.pointer(cython.const[Field])
     i: cython.int
     known: cython.int
@@ -134,14 +194,28 @@ def build_environ(template, head, buf, conn):
     for i in range(cython.cast(cython.int, head.nfields)):
         field = cython.address(head.fields[i])
         known = field.known
-        if known > COOKIE:
+        if known > LAST_OF_FRONTS:
             key = _keys[known]
+        elif known > COOKIE:
+            if not is_trusted(service, conn):
+                dropped = True
+                continue
+            key = _keys[known]
+            if known <= X_REAL_IP:
+                told = True
         elif known >= 0:
             key = _keys[known]
             if known == HOST and head.authority_size:
                 continue
         elif field.name_size == 5 and same_word(buf + field.name, 5, b"proxy"):
             continue  # HTTP_PROXY would be read as the proxy of whatever client the application uses (CVE-2016-5385)
+        elif (
+            field.name_size > 11
+            and same_word(buf + field.name, 11, b"x-forwarded")
+            and not is_trusted(service, conn)
+        ):
+            dropped = True
+            continue
         else:
             key = key_of(buf[field.name : field.name + field.name_size])
         value = _text(buf + field.value, field.value_size)
@@ -152,12 +226,19 @@ def build_environ(template, head, buf, conn):
             PyDict_SetItem(environ, key, first + ("; " if known == COOKIE else ",") + value)
     if head.authority_size:
         PyDict_SetItem(environ, _HTTP_HOST, _text(buf + head.authority, head.authority_size))
+    if told:
+        _believe(service, environ)
+    elif dropped:
+        if not service.noticed & UNBELIEVED:
+            service.notice(UNBELIEVED, "unbelieved", environ, "")
+    elif conn.family == AF_UNIX and not service.noticed & UNNAMED:
+        service.notice(UNNAMED, "unnamed", environ, "")
     return environ
 
 
-def build_stub(template, conn):
+def build_stub(service, conn):
     """The environ of a request that was refused: who sent it, and nothing of what it said."""
-    environ: dict = PyDict_Copy(template)
+    environ: dict = PyDict_Copy(_template_of(service, conn))
     environ[_REQUEST_METHOD] = "-"
     environ[_RAW_URI] = "-"
     if conn.family == AF_INET or conn.family == AF_INET6:

@@ -1,9 +1,10 @@
 # What the threads of an engine share, and what each has for itself.
 cimport cython
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from lasthop.engine.exchange cimport Exchange
-from lasthop.engine.poll cimport Poll
+from lasthop.engine.forwarded cimport Proxies
+from lasthop.engine.poll cimport MOST_LISTENERS, Poll
 from lasthop.http1.field cimport Bounds
 from lasthop.http1.head cimport Head
 
@@ -14,14 +15,29 @@ cdef class Service:
     cdef Bounds bounds
     cdef object application
     cdef list templates         # of the environ, one a listener
+    cdef void* template_at[MOST_LISTENERS]  # the same, without a look at the list
+    cdef dict peers             # templates with a process in them, by listener and process
     cdef object access
     cdef object log
     cdef object on_retire
     cdef uint64_t retire_after
+    cdef Proxies proxies        # whose word counts for who asked
+    cdef object on_notice
+    cdef int noticed            # bits of what it was told
+    cdef int64_t strangers_told # when the log last told of those that were turned away
     cdef int generation         # of the process that serves (forks.py)
     cdef unsigned char[::1] slot    # keeps the memory that poll.count points into
 
     cdef log_error(self, str text)
+    cdef notice(self, int bit, str kind, dict environ, str more)
+
+# What is told once, as bits of Service.noticed.
+cdef enum:
+    UNNAMED = 1
+    UNBELIEVED = 2
+    DISAGREE = 4
+    MALFORMED_NAMES = 8
+    UNPROXIED = 16
 
 @cython.final
 cdef class Lane:

@@ -21,6 +21,18 @@ class Service:
         else:
             traceback.print_exc()
 
+    def notice(self, bit, kind, environ, more):
+        """Tell whoever set the engine up what was seen for the first time."""
+        if self.noticed & bit:
+            return
+        self.noticed |= bit
+        if self.on_notice is None:
+            return
+        try:
+            self.on_notice(kind, environ, more)
+        except Exception:
+            self.log_error("a notice could not be told")
+
 
 @cython.cfunc
 @cython.exceptval(check=False)

@@ -62,7 +62,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
     int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
     int SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_WR, SHUT_RDWR
-    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN, SO_ERROR
+    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN, SO_ERROR, SO_PEERCRED, SO_PEERGROUPS
 
 cdef extern from "<sys/un.h>" nogil:
     struct sockaddr_un:

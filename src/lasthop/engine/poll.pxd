@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint16_t, uint64_t
 
 from lasthop.engine.connection cimport Conn, Wheel
 from lasthop.engine.linux cimport pthread_mutex_t, pthread_t, sem_t
+from lasthop.engine.peers cimport Allowed, Credentials
 
 cdef enum:
     MOST_LISTENERS = 64
@@ -23,11 +24,13 @@ cdef enum:
     HELD_REPLIES
     PROMOTED
     RESCUED
+    STRANGERS
 
 cdef struct Listener:
     int fd
     int family
     bint listening          # in the epoll set
+    bint believed           # a UNIX socket: whoever connects is believed when it says for whom it asks
 
 cdef struct Poll:
     int epoll
@@ -55,6 +58,10 @@ cdef struct Poll:
     int most_open           # connections
     int accepting           # atomic: 1 while new connections are wanted
     pthread_mutex_t accept_lock     # one accepts at a time: a thread or the attendant
+    int proxied             # which versions of the PROXY protocol (proxyline.pxd) each connection must begin with; 0: none
+    Allowed allowed         # whom a UNIX socket's peer may be
+    Credentials stranger    # the last that was turned away; accept_lock guards it
+    uint64_t strangers      # how many were, that the log has not told of
     int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
     # Ending
     int draining            # atomic

@@ -73,6 +73,7 @@ from cython.cimports.lasthop.engine.linux import (
     sockaddr_storage,
     socklen_t,
 )
+from cython.cimports.lasthop.engine.peers import Credentials, may_enter, read_credentials
 from cython.cimports.libc.errno import EAGAIN, ECONNABORTED, EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint16_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
@@ -301,19 +302,21 @@ def _note_address(conn: cython.pointer(Conn), address: cython.pointer(sockaddr_s
 
 
 def accept_some(poll, place, most, rescue):
-    """Accept at most `most` connections from the listener at `place`: how many came.
+    """Accept at most `most` connections from the listener at `place`: how many came, with those that were turned away.
 
     A thread puts them on the ready list, since a request mostly is there already: that way a connection that brings one request and ends
     is never in the epoll set at all. The attendant (`rescue`), which may not touch the list, puts them into the set.
     """
     count: cython.int = 0
+    strangers: cython.int = 0
     fd: cython.int
     address: sockaddr_storage
     size: socklen_t
+    who: Credentials
     listener: cython.pointer(Listener) = cython.address(poll.listeners[place])
     conn: cython.pointer(Conn)
     pthread_mutex_lock(cython.address(poll.accept_lock))
-    while count < most and __atomic_load_n(cython.address(poll.accepting), __ATOMIC_SEQ_CST):
+    while count + strangers < most and __atomic_load_n(cython.address(poll.accepting), __ATOMIC_SEQ_CST):
         if poll.wheel.open >= poll.most_open:
             __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
             break
@@ -335,6 +338,13 @@ def accept_some(poll, place, most, rescue):
                 poll.starved = clock_ns(CLOCK_MONOTONIC_COARSE)
                 __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
             break
+        if listener.family == AF_UNIX:
+            read_credentials(fd, cython.address(who))
+            if not may_enter(cython.address(poll.allowed), fd, cython.address(who)):
+                close(fd)
+                strangers += 1
+                poll.stranger = who
+                continue
         conn = open_conn(cython.address(poll.wheel), fd, clock_ns(CLOCK_MONOTONIC_COARSE) + poll.head_ns)
         if conn == cython.NULL:
             close(fd)
@@ -342,7 +352,10 @@ def accept_some(poll, place, most, rescue):
         count += 1
         conn.listener = cython.cast(uint16_t, place)
         conn.family = cython.cast(uint16_t, listener.family)
-        if listener.family != AF_UNIX:
+        conn.unproxied = poll.proxied != 0
+        if listener.family == AF_UNIX:
+            conn.who = who
+        else:
             _note_address(conn, cython.address(address))
         if rescue:
             conn.drained = True
@@ -355,8 +368,13 @@ def accept_some(poll, place, most, rescue):
     if count:
         atomic_add_u64(cython.address(poll.count[ACCEPTED]), cython.cast(uint64_t, count), __ATOMIC_SEQ_CST)
         poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    if strangers:
+        atomic_add_u64(
+            cython.address(poll.count[STRANGERS]), cython.cast(uint64_t, strangers), __ATOMIC_SEQ_CST
+        )
+        poll.strangers += cython.cast(uint64_t, strangers)
     pthread_mutex_unlock(cython.address(poll.accept_lock))
-    return count
+    return count + strangers
 
 
 def take_events(poll, events, n):

@@ -19,6 +19,7 @@ SLOT_FIELDS: Final[tuple[str, ...]] = (
     "held",  # replies held back to be sent in one go
     "promoted",  # parked threads woken because those running were blocked
     "rescued",  # connections accepted by the attendant because all threads were busy
+    "strangers",  # connections of peers that --allow-peer does not name, closed unread
 )
 SLOT_SIZE: Final = 8 * 32
 """Bytes of a slot: room for fields to come."""

@@ -14,6 +14,7 @@ from cython.cimports.lasthop.engine.connection import (
     BODY,
     BUSY,
     DRAIN,
+    FIRST,
     HEAD,
     IDLE,
     LINGER,
@@ -23,20 +24,30 @@ from cython.cimports.lasthop.engine.connection import (
     drop_bytes,
     keep_bytes,
 )
-from cython.cimports.lasthop.engine.environ import build_stub
+from cython.cimports.lasthop.engine.environ import build_stub, is_trusted
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, SENT, Exchange
 from cython.cimports.lasthop.engine.hold import send_held, take_held
 from cython.cimports.lasthop.engine.intake import PEER_GONE
-from cython.cimports.lasthop.engine.lane import BUFFER, Lane, Service
-from cython.cimports.lasthop.engine.linux import EPOLLIN, MSG_NOSIGNAL, SHUT_WR, recv, send, shutdown
+from cython.cimports.lasthop.engine.lane import BUFFER, UNPROXIED, Lane, Service
+from cython.cimports.lasthop.engine.linux import (
+    AF_INET,
+    AF_INET6,
+    EPOLLIN,
+    MSG_NOSIGNAL,
+    SHUT_WR,
+    recv,
+    send,
+    shutdown,
+)
 from cython.cimports.lasthop.engine.poll import REFUSED, Poll, close_conn, push, rest, rest_until
 from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, Body, begin_body, read_body
 from cython.cimports.lasthop.http1.head import read_head
+from cython.cimports.lasthop.http1.proxyline import BROKEN, Proxied, read_proxied
 from cython.cimports.lasthop.http1.reply import Out, free_out, put_refusal
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
-from cython.cimports.libc.stdint import int64_t, uint32_t
+from cython.cimports.libc.stdint import int64_t, uint16_t, uint32_t
 from cython.cimports.libc.stdlib import calloc, free
-from cython.cimports.libc.string import memset
+from cython.cimports.libc.string import memcpy, memset
 
 from lasthop.http1.refusals import refusal_of
 
@@ -112,6 +123,8 @@ def _parse(
     result: cython.int
     whole: cython.bint = False
     gathered: cython.bint = conn.phase == BODY
+    if conn.unproxied:
+        return _read_proxied(lane, conn, base, size)
     if conn.phase == BODY:
         # The head has been read, and is read again when the body is there: only what is new is looked at until then.
         if conn.body != cython.NULL:
@@ -164,6 +177,56 @@ def _parse(
     conn.body = cython.NULL
     _serve(lane, conn, base, took, size, whole)
     return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _read_proxied(
+    lane: Lane, conn: cython.pointer(Conn), base: cython.p_const_uchar, size: cython.Py_ssize_t
+) -> cython.int:
+    """The connection begins with what the front says of it (PROXY protocol): note it, and go on with what follows."""
+    proxied: Proxied
+    took: cython.Py_ssize_t = BROKEN
+    trusted: cython.bint = is_trusted(lane.service, conn)
+    if trusted:
+        took = read_proxied(cython.address(proxied), base, size, lane.poll.proxied)
+    if took < 0:
+        lane.poll.count[REFUSED] += 1
+        if not lane.service.noticed & UNPROXIED:
+            lane.service.notice(
+                UNPROXIED,
+                "unproxied",
+                build_stub(lane.service, conn),
+                "it does not begin as the PROXY protocol has it"
+                if trusted
+                else "it is not trusted to say for whom it asks",
+            )
+        end(lane.service, conn)
+        return 0
+    if took == 0:
+        if base == lane.buf:
+            _keep(conn, base, size)
+        if conn.phase != HEAD:
+            conn.phase = HEAD
+            conn.deadline = lane.poll.now + lane.poll.head_ns
+        rest_until(lane.poll, conn, HEAD, conn.deadline)
+        return 0
+    conn.unproxied = False
+    if proxied.size:
+        conn.family = cython.cast(uint16_t, AF_INET if proxied.size == 4 else AF_INET6)
+        memcpy(conn.raw_address, proxied.address, cython.cast(cython.size_t, proxied.size))
+        conn.raw_port = proxied.port
+        conn.trusted = 0  # the hop before ours is another one now
+    if base == lane.buf:
+        if size > took:
+            _keep(conn, base + took, size - took)
+    else:
+        conn.pending_at += cython.cast(uint32_t, took)
+    if conn.pending_end == conn.pending_at:
+        conn.phase = FIRST
+        rest_until(lane.poll, conn, FIRST, conn.deadline)
+        return 0
+    return _parse(lane, conn, conn.pending + conn.pending_at, conn.pending_end - conn.pending_at)
 
 
 @cython.cfunc
@@ -370,7 +433,7 @@ def _refuse(lane: Lane, conn: cython.pointer(Conn), code: cython.int) -> cython.
         free_out(cython.address(out))
     if lane.service.log is None and lane.service.access is None:
         return _begin_linger(lane.poll, conn)
-    environ: dict = build_stub(lane.service.templates[conn.listener], conn)
+    environ: dict = build_stub(lane.service, conn)
     if lane.service.log is not None:
         peer = environ["REMOTE_ADDR"] or "a peer of the UNIX socket"
         lane.service.log.info("refused a request of %s with %d (%s): %s", peer, status, name, sentence)
@@ -430,4 +493,6 @@ def end(service, conn):
     if conn.address != cython.NULL:
         Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)))
         Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port)))
+    if conn.peer != cython.NULL:
+        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.peer)))
     close_conn(cython.address(service.poll), conn)

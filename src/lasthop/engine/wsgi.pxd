@@ -11,4 +11,5 @@ cdef class Engine:
     cdef int _wait(self) except -1
     cdef int _begin_drain(self) except -1
     cdef int _park(self) except -1
+    cdef int _tell_of_strangers(self) except -1
     cdef void _wake_all(self) noexcept

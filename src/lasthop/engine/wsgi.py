@@ -20,6 +20,7 @@ from cython.cimports.lasthop.engine.attendant import end_attendant, start_attend
 from cython.cimports.lasthop.engine.call import no_input
 from cython.cimports.lasthop.engine.connection import FIRST, IDLE, SPOKES, Conn, place
 from cython.cimports.lasthop.engine.forks import generation
+from cython.cimports.lasthop.engine.forwarded import Proxies
 from cython.cimports.lasthop.engine.hold import is_time
 from cython.cimports.lasthop.engine.lane import Lane, Service
 from cython.cimports.lasthop.engine.linux import (
@@ -44,6 +45,7 @@ from cython.cimports.lasthop.engine.linux import (
     socklen_t,
 )
 from cython.cimports.lasthop.engine.linux import poll as wait_for
+from cython.cimports.lasthop.engine.peers import Credentials, name_allowed, note_of
 from cython.cimports.lasthop.engine.poll import (
     BATCH,
     MOST_LISTENERS,
@@ -59,6 +61,7 @@ from cython.cimports.lasthop.engine.poll import (
     ring,
 )
 from cython.cimports.lasthop.engine.turn import end, release, take_turn
+from cython.cimports.lasthop.http1.proxyline import VERSION_1, VERSION_2
 from cython.cimports.libc.errno import EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memset
@@ -66,14 +69,21 @@ from cython.cimports.libc.string import memset
 from lasthop.engine.filewrapper import FileWrapper
 from lasthop.engine.slot import SLOT_FIELDS, SLOT_SIZE
 from lasthop.http1.limits import Limits
+from lasthop.link.peer import described
 
 _NO_INPUT = no_input()
+_STRANGERS_NS = cython.declare(int64_t, 5000000000)
+"""How long those that are turned away are only counted, after one was told."""
 
 
 class Engine:
     """A worker's engine: give it an application and listening sockets, call `serve` from its threads.
 
-    `listeners`: (descriptor of a listening socket, SERVER_NAME, SERVER_PORT) each. `threads`: how many will call `serve`. Time-outs in seconds.
+    `listeners`: (descriptor of a listening socket, SERVER_NAME, SERVER_PORT) each, and for a UNIX socket perhaps whether its peers are believed when
+    they say for whom they ask. `allow_peer`: the users and the groups whose processes may connect over UNIX sockets, by number; None: all.
+    `proxy_protocol`: "off", "v1", "v2" or "on" (either): what each connection begins with.
+    `trust_proxy`: addresses and networks that are believed, as texts. `on_notice(kind, environ, more)` is told once of each kind of request that
+    somebody should know of (`server.trust`). `threads`: how many will call `serve`. Time-outs in seconds.
     `on_retire` is called once, by a serving thread, when `max_requests` have been served. `access(environ, status, body_bytes, seconds)` is called
     after each reply. `log` gets application errors with their traceback, `errors` is `wsgi.errors`. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
     """
@@ -93,6 +103,10 @@ class Engine:
         max_connections=16384,
         max_requests=0,
         on_retire=None,
+        allow_peer=None,
+        trust_proxy=(),
+        proxy_protocol="off",
+        on_notice=None,
         access=None,
         log=None,
         errors=None,
@@ -126,16 +140,23 @@ class Engine:
         self.service.access = access
         self.service.log = log
         self.service.on_retire = on_retire
+        self.service.on_notice = on_notice
+        self.service.proxies = Proxies(trust_proxy)
+        self.service.poll.proxied = {"off": 0, "v1": VERSION_1, "v2": VERSION_2, "on": VERSION_1 | VERSION_2}[
+            proxy_protocol
+        ]
+        name_allowed(cython.address(self.service.poll.allowed), allow_peer)
         self.service.retire_after = max_requests
         if open_poll(cython.address(self.service.poll)) < 0:
             raise OSError(errno, os.strerror(errno))
         self.opened = True
         self.service.templates = []
+        self.service.peers = {}
         i: cython.int = 0
         family: cython.int
         size: socklen_t
         one: cython.int = 1
-        for fd, name, port in listeners:
+        for fd, name, port, *believed in listeners:
             size = cython.sizeof(cython.int)
             if getsockopt(fd, SOL_SOCKET, SO_DOMAIN, cython.address(family), cython.address(size)) < 0:
                 raise OSError(errno, f"{os.strerror(errno)}: listener {fd}")
@@ -145,6 +166,7 @@ class Engine:
                 setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, cython.address(one), cython.sizeof(cython.int))
             self.service.poll.listeners[i].fd = fd
             self.service.poll.listeners[i].family = family
+            self.service.poll.listeners[i].believed = bool(believed and believed[0])
             i += 1
             template = {
                 "REQUEST_METHOD": "GET",
@@ -173,6 +195,7 @@ class Engine:
             for spare in ("spare 1", "spare 2", "spare 3"):
                 del template[spare]
             self.service.templates.append(template)
+            self.service.template_at[i - 1] = cython.cast(cython.p_void, template)
         self.service.poll.nlisteners = i
 
     def __dealloc__(self):
@@ -248,6 +271,8 @@ class Engine:
                     # A peer that pipelines without pause keeps the list from ever being empty.
                     turns = 0
                     collect(poll, 0)
+                    if poll.strangers:
+                        self._tell_of_strangers()
                     PyErr_CheckSignals()
         finally:
             if before != -2:
@@ -326,6 +351,8 @@ class Engine:
         free_place: cython.int = 0
         n: cython.int = collect(poll, 0)
         failed: cython.int = errno if n < 0 else 0
+        if poll.strangers:
+            self._tell_of_strangers()
         # What has rung the bell may be a signal, and now nothing rings it any more: its handler runs before the wait.
         PyErr_CheckSignals()
         if n > 0 or poll.first != cython.NULL:
@@ -358,6 +385,27 @@ class Engine:
                 if __atomic_load_n(cython.address(poll.dozing), __ATOMIC_SEQ_CST):
                     ring(poll.attendant_bell_end)
         PyErr_CheckSignals()
+        return 0
+
+    def _tell_of_strangers(self):
+        """Log who was turned away: the last one by name, and how many; seldom enough that they cannot fill the log."""
+        poll: cython.pointer(Poll) = cython.address(self.service.poll)
+        who: Credentials
+        count: uint64_t
+        if self.service.log is None or poll.now < self.service.strangers_told + _STRANGERS_NS:
+            return 0
+        pthread_mutex_lock(cython.address(poll.accept_lock))
+        who = poll.stranger
+        count = poll.strangers
+        poll.strangers = 0
+        pthread_mutex_unlock(cython.address(poll.accept_lock))
+        self.service.strangers_told = poll.now
+        others = f", and {count - 1} more since the last such line" if count > 1 else ""
+        self.service.log.warning(
+            "closed a connection over unix: from %s, whom --allow-peer does not name%s",
+            described(note_of(cython.address(who))),
+            others,
+        )
         return 0
 
     def _park(self):

@@ -51,6 +51,14 @@ cdef enum:
     EXPECT = 4
     CONTENT_TYPE = 5
     COOKIE = 6
+    # What fronts say of the client: from FORWARDED to X_REAL_IP it is read, to LAST_OF_FRONTS it is not.
+    FORWARDED = 7
+    X_FORWARDED_FOR = 8
+    X_FORWARDED_PROTO = 9
+    X_FORWARDED_HOST = 10
+    X_FORWARDED_PORT = 11
+    X_REAL_IP = 12
+    LAST_OF_FRONTS = 25
 
 cdef struct Bounds:     # `limits.Limits` in C
     uint32_t line

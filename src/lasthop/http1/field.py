@@ -10,24 +10,28 @@ from cython.cimports.libc.stdint import int16_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 KNOWN_NAMES: tuple[bytes, ...] = (
-    # The first seven are those that the reader itself, or the engine, looks at: head.pxd counts on their places.
+    # The first seven are those that the reader itself, or the engine, looks at: field.pxd counts on their places.
     b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"content-type", b"cookie",
+    # What fronts say of the client. The first six the engine reads, if it believes whoever sent them; else it hands on none of them. field.pxd
+    # counts on these places, too.
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip",
+    b"cf-connecting-ip", b"front-end-https", b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"x-forwarded",
+    b"x-forwarded-prefix", b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl",
+    b"x-scheme", b"x-url-scheme",
     # What fronts, browsers and clients send: a name in this table costs its key in the environ nothing.
     b"accept", b"accept-charset", b"accept-datetime", b"accept-encoding", b"accept-language", b"access-control-request-headers",
-    b"access-control-request-method", b"authorization", b"baggage", b"cache-control", b"cf-connecting-ip", b"cf-ipcountry",
-    b"cf-ray", b"cf-visitor", b"content-disposition", b"content-encoding", b"content-language", b"content-location",
-    b"content-range", b"date", b"dnt", b"early-data", b"forwarded", b"from", b"grpc-timeout", b"http2-settings", b"idempotency-key",
-    b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since", b"keep-alive", b"last-event-id",
-    b"link", b"max-forwards", b"origin", b"pragma", b"prefer", b"priority", b"proxy-authorization", b"proxy-connection", b"range",
-    b"referer", b"remote-user", b"save-data", b"sec-ch-ua", b"sec-ch-ua-arch", b"sec-ch-ua-mobile", b"sec-ch-ua-model",
-    b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"sec-websocket-extensions",
+    b"access-control-request-method", b"authorization", b"baggage", b"cache-control", b"cf-ipcountry", b"cf-ray", b"cf-visitor",
+    b"content-disposition", b"content-encoding", b"content-language", b"content-location", b"content-range", b"date", b"dnt",
+    b"early-data", b"from", b"grpc-timeout", b"http2-settings", b"idempotency-key", b"if-match", b"if-modified-since",
+    b"if-none-match", b"if-range", b"if-unmodified-since", b"keep-alive", b"last-event-id", b"link", b"max-forwards", b"origin",
+    b"pragma", b"prefer", b"priority", b"proxy-authorization", b"proxy-connection", b"range", b"referer", b"remote-user",
+    b"save-data", b"sec-ch-ua", b"sec-ch-ua-arch", b"sec-ch-ua-mobile", b"sec-ch-ua-model", b"sec-ch-ua-platform",
+    b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"sec-websocket-extensions",
     b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"te", b"traceparent", b"tracestate", b"trailer",
-    b"true-client-ip", b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"via", b"warning", b"x-amzn-trace-id",
-    b"x-api-key", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-client-ip", b"x-cloud-trace-context", b"x-correlation-id",
-    b"x-csrf-token", b"x-csrftoken", b"x-forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
-    b"x-forwarded-prefix", b"x-forwarded-proto", b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl",
-    b"x-http-method-override", b"x-original-uri", b"x-original-url", b"x-real-ip", b"x-request-id", b"x-request-start",
-    b"x-requested-with", b"x-scheme", b"x-xsrf-token",
+    b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"via", b"warning", b"x-amzn-trace-id", b"x-api-key",
+    b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-cloud-trace-context", b"x-correlation-id", b"x-csrf-token",
+    b"x-csrftoken", b"x-http-method-override", b"x-original-uri", b"x-original-url", b"x-request-id", b"x-request-start",
+    b"x-requested-with", b"x-xsrf-token",
 )  # fmt: skip
 """Header names, lower-cased, whose place `Field.known` tells."""
 
@@ -94,10 +98,17 @@ def _fill_known() -> cython.void:
 
 _fill_tables()
 _fill_known()
-if (KNOWN_NAMES[HOST], KNOWN_NAMES[CONTENT_TYPE], KNOWN_NAMES[COOKIE]) != (
+if tuple(
+    KNOWN_NAMES[place]
+    for place in (HOST, CONTENT_TYPE, COOKIE, FORWARDED, X_FORWARDED_FOR, X_REAL_IP, LAST_OF_FRONTS)
+) != (
     b"host",
     b"content-type",
     b"cookie",
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-real-ip",
+    b"x-url-scheme",
 ):
     raise AssertionError("field.pxd and KNOWN_NAMES disagree")
 

@@ -43,6 +43,11 @@ class Listener:
             self.server_name = server_name or host
             self.server_port = str(port)
 
+    @property
+    def keeps_strangers_out(self) -> bool:
+        """Whether only its owner and its group can connect, by the mode of its file. Where that is not known: no."""
+        return self.file is not None and not self.file.mode & 0o002
+
     def close(self, keep_file: bool = False) -> None:
         """Stop listening in this process and, unless told otherwise, remove the file if it is still ours."""
         if self.file is not None and not keep_file:

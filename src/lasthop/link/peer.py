@@ -12,6 +12,9 @@ UCRED = struct.Struct("=iII")
 LONGEST_COMMAND = 4096
 """Bytes of a command line that are worth showing."""
 
+LONGEST_IN_A_LINE = 160
+"""Characters of it within a sentence."""
+
 
 class Peer(NamedTuple):
     """A process, as it was when it connected (or, for the listening side, when it called listen)."""
@@ -34,3 +37,13 @@ def command_of(pid: int) -> str | None:
     except OSError:
         return None
     return b" ".join(words).decode("utf-8", "backslashreplace")
+
+
+def described(peer: Peer) -> str:
+    """A peer for the log. Its command line is its own choice: nothing of it can end the line or stand for another character."""
+    command = command_of(peer.pid) if peer.pid > 0 else None
+    if command is None:
+        told = "gone already" if peer.pid > 0 else "in another pid namespace"
+    else:
+        told = command.encode("unicode_escape").decode("ascii")[:LONGEST_IN_A_LINE] or "no command line"
+    return f"pid {peer.pid} (uid {peer.uid}, gid {peer.gid}: {told})"

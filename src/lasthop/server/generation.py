@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from lasthop.link.listener import Listener
 from lasthop.server.logs import Sink
+from lasthop.server.preparing import workers
 from lasthop.server.target import Target
+from lasthop.server.trust import Trust
 from lasthop.server.worker import Post
 
 if TYPE_CHECKING:
@@ -31,18 +33,19 @@ class Generation:
         target: Target,
         settings: "Settings",
         listeners: list[Listener],
-        wanted: int,
         connections: int,
         logs: tuple[Sink, Sink | None],
+        trust: Trust,
     ) -> None:
         self.number = number
         self.target = target
         self.settings = settings
         self.listeners = listeners
-        self.wanted = wanted
+        self.wanted = workers(settings)
         """How many workers there should be; TTIN and TTOU change it."""
         self.connections = connections
         self.error_log, self.access_log = logs
+        self.trust = trust
         self.loader: Loader | None = None
 
     @property
@@ -64,4 +67,5 @@ class Generation:
             multiprocess=self.wanted > 1,
             error_log=self.error_log,
             access_log=self.access_log,
+            trust=self.trust,
         )

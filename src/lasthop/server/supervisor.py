@@ -24,11 +24,12 @@ from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
-from lasthop.server.preparing import access_log, binds, destinations, file_permissions, prepare_path, workers
+from lasthop.server.preparing import access_log, binds, destinations, file_permissions, prepare_path
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
 from lasthop.server.stuck import StuckWatch
 from lasthop.server.target import Target, parse
+from lasthop.server.trust import Trust
 from lasthop.server.worker import IDLE_LINGER_SECONDS
 
 if TYPE_CHECKING:
@@ -377,13 +378,14 @@ class Supervisor:
         self, number: int, settings: "Settings", sinks: tuple[logs.Sink, logs.Sink | None]
     ) -> Generation:
         """A generation for these settings, its listeners open."""
-        connections, warning = openfiles.connections_within(
-            settings.max_connections, openfiles.raise_limit(), settings.threads
-        )
+        most = openfiles.raise_limit()
+        connections, warning = openfiles.connections_within(settings.max_connections, most, settings.threads)
         if warning:
             log.warning("%s", warning)
+        trust = Trust(settings)
         listeners = self._listening.open(binds(settings, self._sockets_passed), file_permissions(settings))
-        return Generation(number, self._target, settings, listeners, workers(settings), connections, sinks)
+        trust.tell(listeners)
+        return Generation(number, self._target, settings, listeners, connections, sinks, trust)
 
     def _begin_reload(self) -> None:
         """Start the next generation beside this one."""

@@ -23,6 +23,7 @@ from lasthop.server import exits, logs, slots
 from lasthop.server.logs import ErrorStream, Sink
 from lasthop.server.signals import Signals, hold, release
 from lasthop.server.target import Application, Target
+from lasthop.server.trust import Trust
 
 if TYPE_CHECKING:
     from lasthop.server.accesslog import Access
@@ -70,6 +71,7 @@ class Post(NamedTuple):
     multiprocess: bool
     error_log: Sink
     access_log: Sink | None
+    trust: Trust
 
 
 def work(post: Post, application: Application | None = None) -> int:
@@ -116,7 +118,10 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
     make: Callable[..., Engine] = compiled.Engine
     engine = make(
         application,
-        [(each.socket.fileno(), each.server_name, each.server_port) for each in post.listeners],
+        [
+            (each.socket.fileno(), each.server_name, each.server_port, post.trust.believes(each))
+            for each in post.listeners
+        ],
         threads=settings.threads,
         limits=compiled.Limits(
             line=settings.limit_request_line,
@@ -135,6 +140,10 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
         on_retire=lambda: _tell(post.channel, b"retire"),
         access=_access(settings.access_logformat, post.access_log),
         log=getLogger("lasthop.engine"),
+        allow_peer=post.trust.allowed,
+        trust_proxy=post.trust.proxies,
+        proxy_protocol=settings.proxy_protocol,
+        on_notice=post.trust.notice,
         errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
         slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
     )

@@ -71,7 +71,20 @@ def file(request: Any) -> Any:
     return FileResponse(Path(os.environ["LIVE_FILE"]).open("rb"))
 
 
+def client(request: Any) -> Any:
+    return JsonResponse(
+        {
+            "address": request.META["REMOTE_ADDR"],
+            "secure": request.is_secure(),
+            "host": request.get_host(),
+            "url": request.build_absolute_uri(),
+            "peer": request.META.get("lasthop.peer"),
+        }
+    )
+
+
 urlpatterns = [
+    path("client", client),
     path("page", page),
     path("form", form),
     path("upload", csrf_exempt(upload)),

@@ -59,6 +59,17 @@ def cookies() -> Any:
     return reply
 
 
+def client() -> Any:
+    return jsonify(
+        address=request.remote_addr,
+        secure=request.is_secure,
+        host=request.host,
+        url=request.url,
+        peer=request.environ.get("lasthop.peer"),
+    )
+
+
+application.add_url_rule("/client", view_func=client)
 application.add_url_rule("/page", view_func=page)
 application.add_url_rule("/json", view_func=json, methods=["POST"])
 application.add_url_rule("/form", view_func=form, methods=["POST"])
