@@ -7,29 +7,24 @@ application nor the engine. The rules are in docs/design/supervisor.md.
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable
 from logging import getLogger
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lasthop.link import inherited
 from lasthop.link.listener import Listener
-from lasthop.server import advice, exits, logs, openfiles
+from lasthop.server import advice, exits, logs
 from lasthop.server.backoff import Backoff
 from lasthop.server.child import Child, Stage
 from lasthop.server.crew import Crew, Forked, how_it_ended
 from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
-from lasthop.server.listening import Listening
 from lasthop.server.pidfile import PidFile
-from lasthop.server.preparing import access_log, binds, destinations, file_permissions, prepare_path
+from lasthop.server.planning import Planner
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
 from lasthop.server.stuck import StuckWatch
 from lasthop.server.target import Target, parse
-from lasthop.server.trust import Trust
 from lasthop.server.worker import IDLE_LINGER_SECONDS
 
 if TYPE_CHECKING:
@@ -78,8 +73,6 @@ class Supervisor:
         error_log: logs.Sink,
     ) -> None:
         self._target = target
-        self._reread = reread
-        self._started_in = Path.cwd()
         self._ready_fd = settings.ready_fd
         self._reload_fast = settings.reload
         if settings.reload:
@@ -90,13 +83,10 @@ class Supervisor:
             from lasthop.server import loader
 
             loader.become_reaper()
-        prepare_path(settings, self._started_in)
+        self._planner = Planner(target, settings, reread, error_log)
         self._pid_file = PidFile(str(settings.pid)) if settings.pid is not None else None
         try:
-            self._sockets_passed = inherited.are_passed()
-            self._listening = Listening(settings.backlog)
-            self._logs = (error_log, access_log(settings))
-            self._generation = self._plan(1, settings, self._logs)
+            self._generation = self._planner.first(settings)
         except BaseException:
             if self._pid_file is not None:
                 self._pid_file.remove()
@@ -118,7 +108,7 @@ class Supervisor:
         self._backoff = Backoff()
         self._start_after = 0.0
         self._last_failure = ""
-        self._file_watch = FileWatch(self._listening, self._crew)
+        self._file_watch = FileWatch(self._planner.listening, self._crew)
         self._stuck_watch = StuckWatch(time.monotonic())
         self._watchdog_at = 0.0
 
@@ -143,7 +133,7 @@ class Supervisor:
 
     def let_go(self, keep: list[Listener]) -> None:
         """In a fork: close what is the supervisor's alone, so that its end is seen and its files stay its own."""
-        self._listening.let_go(keep)
+        self._planner.listening.let_go(keep)
         self._signals.close()
         self._selector.close()
         self._crew.let_go()
@@ -154,7 +144,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._crew.close()
-        self._listening.close()
+        self._planner.listening.close()
         if self._pid_file is not None:
             self._pid_file.remove()
         self._signals.close()
@@ -266,7 +256,7 @@ class Supervisor:
         self._systemd.status(self._generation.status)
 
     def _reopen_logs(self) -> None:
-        logs.reopen(self._logs)
+        self._planner.reopen_logs()
         for child in self._crew.children:
             child.signal(signal.SIGUSR1)
 
@@ -347,12 +337,8 @@ class Supervisor:
             log.error("%s", text)
             log.error("the new code or settings cannot be served; %s go on", self._generation.status)
             self._dismiss(self._next)
-            logs.send_to(self._logs[0], self._generation.settings.log_level)
-            for sink in (self._next.error_log, self._next.access_log):
-                if sink is not None and sink not in self._logs:
-                    sink.close()
+            self._planner.abandon(self._next, self._generation)
             self._next = None
-            self._listening.keep(self._generation.listeners)
             self._systemd.ready(self._generation.status)
         elif number != self._generation.number:
             return
@@ -374,51 +360,23 @@ class Supervisor:
 
     # Generations
 
-    def _plan(
-        self, number: int, settings: "Settings", sinks: tuple[logs.Sink, logs.Sink | None]
-    ) -> Generation:
-        """A generation for these settings, its listeners open."""
-        most = openfiles.raise_limit()
-        connections, warning = openfiles.connections_within(settings.max_connections, most, settings.threads)
-        if warning:
-            log.warning("%s", warning)
-        trust = Trust(settings)
-        listeners = self._listening.open(binds(settings, self._sockets_passed), file_permissions(settings))
-        trust.tell(listeners)
-        return Generation(number, self._target, settings, listeners, connections, sinks, trust)
-
     def _begin_reload(self) -> None:
         """Start the next generation beside this one."""
         log.info("reloading")
         self._systemd.reloading()
-        before = Path.cwd(), list(sys.path)
-        opened: list[logs.Sink] = []
         try:
-            settings = self._reread() if self._reread is not None else self._generation.settings
-            prepare_path(settings, self._started_in)
-            chosen = destinations(settings, self._generation.settings, self._logs, opened)
-            self._next = self._plan(self._generation.number + 1, settings, chosen)
+            self._next = self._planner.following(self._generation)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever reading the settings again may say
-            # Nothing of the new settings may stay: the next worker of the old ones would start with it.
-            os.chdir(before[0])
-            sys.path[:] = before[1]
-            for sink in opened:
-                sink.close()
-            logs.send_to(self._logs[0], self._generation.settings.log_level)
             log.error("%s", error)
             log.error("not reloaded; %s go on", self._generation.status)
             self._systemd.ready(self._generation.status)
 
     def _take_over(self, new: Generation) -> None:
         old, self._generation, self._next = self._generation, new, None
-        before, self._logs = self._logs, (new.error_log, new.access_log)
-        for sink in before:
-            if sink is not None and sink not in self._logs:
-                sink.close()
         self._waits_for_change = False
         self._backoff, self._start_after, self._last_failure = Backoff(), 0.0, ""
         self._dismiss(old)
-        self._listening.keep(new.listeners)
+        self._planner.keep(new)
         self._took_over = True
 
     def _tell_reloaded(self) -> None:
@@ -447,7 +405,7 @@ class Supervisor:
             self._systemd.stopping()
             # The workers take what is in the queues and then close their ends too. Who comes after that is refused at once and
             # can be sent elsewhere, instead of waiting in a queue that nobody will serve.
-            self._listening.close()
+            self._planner.listening.close()
             self._crew.end_watcher()
             for generation in (self._generation, self._next):
                 if generation is not None:
