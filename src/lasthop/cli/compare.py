@@ -309,7 +309,7 @@ def _show(arguments: list[str]) -> int:
 
 
 def _diff(arguments: list[str]) -> int:
-    from lasthop.compare import difference
+    from lasthop.compare import difference, table
     from lasthop.compare.results import load
 
     made = Parser("lasthop compare diff", "lasthop compare diff A.json B.json")
@@ -317,5 +317,5 @@ def _diff(arguments: list[str]) -> int:
     made.add_argument("after", type=Path, metavar="B.json", help="another")
     words = made.read(arguments)
     before, after = load(words.before), load(words.after)
-    print("\n".join(difference.words(before, after)))
+    print("\n".join(table.printable(each) for each in difference.words(before, after)))
     return HopFailed.exit_code if difference.why_not(before, after) else 0

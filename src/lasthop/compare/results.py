@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lasthop.compare.statistics import midmean
+from lasthop.compare.typed import typed
 from lasthop.errors import ResultsUnreadable
 
 FORMAT = "lasthop-compare 1"
+
+MOST_BYTES = 256 << 20
+"""Of a file: thousands of rounds."""
 
 Counts = list[tuple[int, int]]
 """A distribution: (value in ns, how many), ascending, three significant digits."""
@@ -183,39 +187,34 @@ class Results:
 def load(path: Path) -> Results:
     """Read a file that `save` wrote. Raises ResultsUnreadable."""
     try:
-        whole = json.loads(path.read_text())
-        if not isinstance(whole, dict) or whole.get("format") != FORMAT:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ResultsUnreadable(str(path), f"it has more than {MOST_BYTES >> 20} MiB")
+        whole = json.loads(text)
+        if not isinstance(whole, dict) or whole.pop("format", None) != FORMAT:
             raise ResultsUnreadable(str(path), f"it does not say that it is {FORMAT!r}")
-        del whole["format"]
-        whole["cells"] = {name: Cell(**cell) for name, cell in whole["cells"].items()}
-        whole["rounds"] = [_round(each) for each in whole["rounds"]]
-        whole["bursts"] = [Burst(**each) for each in whole["bursts"]]
-        return Results(**whole)
+        results: Results = typed(Results, whole)
+        _check(results)
     except OSError as error:
         raise ResultsUnreadable(str(path), error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsUnreadable(str(path), f"something in it is missing or wrong: {error}") from error
+    return results
 
 
-def _round(each: dict[str, Any]) -> Round:
-    return Round(
-        each["number"],
-        each["order"],
-        {name: _measured(cell) for name, cell in each["cells"].items()},
-        each["failures"],
-    )
-
-
-def _measured(cell: dict[str, Any]) -> Measured:
-    return Measured(
-        **{
-            **cell,
-            "latency": [(int(value), int(count)) for value, count in cell["latency"]],
-            "server": Cost(**cell["server"]),
-            "front": Cost(**cell["front"]) if cell["front"] is not None else None,
-            "slices": [Slice(*each) for each in cell["slices"]],
-        }
-    )
+def _check(results: Results) -> None:
+    """What types do not say. Raises ValueError."""
+    for each in results.rounds:
+        for name in each.cells:
+            if name not in results.cells:
+                raise ValueError(f"round {each.number} has the cell {name!r:.60}, which stands nowhere else")
+        for name, cell in each.cells.items():
+            if any(one.seconds == 0 for one in cell.slices):
+                raise ValueError(f"a slice of {name!r:.60} in round {each.number} took no time")
+    for burst in results.bursts:
+        if burst.cell not in results.cells:
+            raise ValueError(f"a burst has the cell {burst.cell!r:.60}, which stands nowhere else")
 
 
 def merge(distributions: Iterable[Counts]) -> Counts:
