@@ -27,11 +27,11 @@ def last_item(item, text, size):
     """
     end: cython.Py_ssize_t = size
     start: cython.Py_ssize_t
+    comma: cython.p_const_uchar
     while end > 0 and (_is_blank(text[end - 1]) or text[end - 1] == 0x2C):
         end -= 1
-    start = end
-    while start > 0 and text[start - 1] != 0x2C:
-        start -= 1
+    comma = cython.cast(cython.p_const_uchar, memrchr(text, 0x2C, cython.cast(cython.size_t, end)))
+    start = comma - text + 1 if comma != cython.NULL else 0
     size = start
     while start < end and _is_blank(text[start]):
         start += 1
@@ -247,6 +247,10 @@ def read_node(node, text, size, bare):
     node.plain = False
     if size <= 0:
         return
+    if 0x30 <= text[0] <= 0x39 and _read_four(node, text, size):
+        node.plain = True
+        node.kind = ADDRESS
+        return
     if bare and _is_unix(text, size):
         node.kind = LOCAL
         return
@@ -280,7 +284,6 @@ def read_node(node, text, size, bare):
     elif same_word(text, size, b"unknown"):
         node.kind = UNTOLD
     elif _read_four(node, text, size):
-        node.plain = colons == 0
         node.kind = ADDRESS
 
 
