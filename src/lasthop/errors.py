@@ -296,3 +296,11 @@ class HopFailed(LasthopError):
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended a command that had something to clear away."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number

@@ -10,7 +10,7 @@ import signal
 import sys
 
 from lasthop.cli.words import Parser, did_you_mean
-from lasthop.errors import LasthopError, UsageError
+from lasthop.errors import LasthopError, Stopped, UsageError
 
 COMMANDS = {
     "serve": "serve a WSGI application over TCP and UNIX sockets",
@@ -33,8 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read it has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return 130  # as a shell says it of a command that Ctrl-C ended
+    except KeyboardInterrupt as interrupt:
+        # As a shell says it of a command that a signal ended.
+        return 128 + (interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT)
 
 
 def _run(arguments: list[str]) -> int:

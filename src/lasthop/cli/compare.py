@@ -9,12 +9,13 @@ import argparse
 import random
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lasthop.cli.words import Parser, did_you_mean
-from lasthop.errors import HopFailed, MissingExtra, UsageError
+from lasthop.errors import HopFailed, MissingExtra, Stopped, UsageError
 
 if TYPE_CHECKING:
     from lasthop.compare.plan import Plan, Request
@@ -139,9 +140,49 @@ def _compare(arguments: list[str]) -> int:
     _keep_apart(words.json, words.html)
     from lasthop.compare import experiment
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was measured is told, and nothing stays
-    results = experiment.run(plan, words.json, quiet=words.quiet)
-    return _tell(results, words.html)
+    heard: list[int] = []
+    with _stopped_by(heard):
+        try:
+            results = experiment.run(plan, words.json, quiet=words.quiet)
+        except HopFailed as error:
+            if not heard:
+                raise
+            print(f"lasthop: {error}", file=sys.stderr)
+            return 128 + heard[0]
+    try:
+        code = _tell(results, words.html)
+    except OSError:
+        if not heard:
+            raise
+        code = 0  # the terminal was closed: what ended it is said by the exit code, and what was measured by the files
+    return 128 + heard[0] if heard else code
+
+
+@contextmanager
+def _stopped_by(heard: list[int]) -> Iterator[None]:
+    """Within the block, what ends a command raises KeyboardInterrupt once: what was measured is to be told, and nothing may stay.
+
+    The signal's number is noted in `heard`. A second one does not disturb the clearing away; SIGQUIT ends it at once.
+    """
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as nohup has it
+    }
+
+    def stop(number: int, _frame: object) -> None:
+        heard.append(number)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    try:
+        for each in before:
+            signal.signal(each, stop)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def plan_of(words: argparse.Namespace) -> Plan:
@@ -284,15 +325,18 @@ def _tell(results: Results, html: Path | None) -> int:
     from lasthop.compare import page, table, verdict
 
     judged = verdict.judge(results)
-    table.show(results, judged, sys.stdout)
+    try:
+        table.show(results, judged, sys.stdout)
+    finally:  # also where nobody reads any more
+        if html is not None:
+            try:
+                html.write_text(page.page(results, judged))
+            except OSError as error:
+                raise UsageError(
+                    f"{html} cannot be written: {error.strerror or error}",
+                    "the answer stands above; with --json, `lasthop compare show FILE.json --html PAGE.html` writes the page later",
+                ) from error
     if html is not None:
-        try:
-            html.write_text(page.page(results, judged))
-        except OSError as error:
-            raise UsageError(
-                f"{html} cannot be written: {error.strerror or error}",
-                "the answer stands above; with --json, `lasthop compare show FILE.json --html PAGE.html` writes the page later",
-            ) from error
         print(f"\nThe page: {html}", file=sys.stderr)
     return 0 if judged.complete else HopFailed.exit_code
 
