@@ -67,6 +67,11 @@ def test_a_body_from_a_file(tmp_path: Path) -> None:
         (["--seconds", "0.2"], "at least 1"),
         (["--seconds", "0"], "at least 1"),
         (["--seconds", "nan"], "at least 1"),
+        (["--rounds", "9" * 400], "at most"),
+        (["--threads", "100000"], "at most 1000"),
+        (["--burst", "-1"], "at least 0"),
+        (["--expect-status", "1000"], "at most 599"),
+        (["--head=Authorization: Bearer hush"], "there is no option --head"),
         (["--path", "shop"], "must begin with /"),
         (["--path", "/a b"], "%20"),
         (["--header", "X-Y"], "NAME: VALUE"),
@@ -159,17 +164,26 @@ def test_two_that_cannot_be_compared_are_told_apart_by_the_exit_code(
     assert "cannot be compared: another request was made" in capsys.readouterr().out
 
 
-def test_secrets_are_not_written_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["hello", "telling"])
+def test_secrets_are_not_written_down(tmp_path: Path, target: str) -> None:
     file = tmp_path / "it.json"
     command = [
-        sys.executable, "-m", "lasthop", "compare", "applications:hello", "--front", "direct", "--rounds", "1", "--keep-alive", "on",
-        "--burst", "0", "-q", "--json", str(file), "--html", str(tmp_path / "it.html"),
-        "-H", "Authorization: Bearer hush", "--header=Cookie: id=hush", "-HX-Api-Key: hush", "-H", "Accept: text/plain",
+        sys.executable, "-m", "lasthop", "compare", f"applications:{target}", "--front", "direct", "--rounds", "1", "--keep-alive", "on",
+        "--burst", "0", "--json", str(file), "--html", str(tmp_path / "it.html"),
+        "-H", "Authorization: Bearer hush-hush", "--header=Cookie: id=hush-hush", "-qHX-Api-Key: hush-hush", "-H", "Accept: text/plain",
     ]  # fmt: skip
-    subprocess.run(command, cwd=HERE, capture_output=True, timeout=100, check=False)
-    for each in (file, tmp_path / "it.html"):
-        assert "hush" not in each.read_text()
-        assert "text/plain" in each.read_text()
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=100, check=False)
+    written = "".join(each.read_text() for each in tmp_path.iterdir())
+    assert "hush" not in done.stdout + done.stderr + written
+    assert "text/plain" in written
+    assert ("(not shown)" in done.stderr) == (target == "telling")
+
+
+def test_what_an_application_says_is_no_command_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert HopFailed.exit_code == main(["compare", "applications:coloured", "--front", "direct", "-q"])
+    said = capsys.readouterr().err
+    assert "red" in said
+    assert "\x1b" not in said
 
 
 def test_what_ends_all_cells_alike_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except LasthopError as error:
-        print(f"lasthop: {error}", file=sys.stderr)
+        # It may have words of an application or a file in it, which a terminal must not obey.
+        text = "".join(c if c.isprintable() or c == "\n" else " " for c in str(error))
+        print(f"lasthop: {text}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read it has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

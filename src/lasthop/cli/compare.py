@@ -6,6 +6,7 @@ Reads the options, has the comparison run, and shows it. `lasthop compare show F
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -147,8 +148,7 @@ def _compare(arguments: list[str]) -> int:
         except HopFailed as error:
             if not heard:
                 raise
-            print(f"lasthop: {error}", file=sys.stderr)
-            return 128 + heard[0]
+            raise Stopped(heard[0]) from error
     try:
         code = _tell(results, words.html)
     except OSError:
@@ -199,13 +199,20 @@ def plan_of(words: argparse.Namespace) -> Plan:
     fronts = _among("--front", words.front, ["direct", *FRONTS]) if words.front else [default_front()]
     default = THOROUGH_SECONDS if words.thorough else DEFAULT_SECONDS
     seconds = default if words.seconds is None else words.seconds
-    for option, value, least in (
-        ("--seconds", seconds, 1), ("--workers", words.workers, 1), ("--threads", words.threads, 1),
-        ("--rounds", words.rounds, 0), ("--start-timeout", words.start_timeout, 0.1),
-        ("--reply-timeout", words.reply_timeout, 0.1),
+    for option, value, least, most in (
+        ("--seconds", seconds, 1, 1_000_000), ("--workers", words.workers, 1, 1_000), ("--threads", words.threads, 1, 1_000),
+        ("--rounds", words.rounds, 0, 1_000_000), ("--start-timeout", words.start_timeout, 0.1, 3_600),
+        ("--reply-timeout", words.reply_timeout, 0.1, 3_600), ("--burst", words.burst or 0, 0, 65_536),
+        ("--expect-status", words.expect_status or 200, 200, 599),
     ):  # fmt: skip
-        if not least <= value <= 1e6:
-            raise UsageError(f"{option} is {value:g}, but must be at least {least}", "")
+        if not least <= value <= most:
+            bound = f"at most {most}" if value > most else f"at least {least}"
+            raise UsageError(f"{option} is {str(value)[:20]}, but must be {bound}", "")
+    for target in words.targets:
+        if target.startswith("-"):
+            raise UsageError(
+                f"there is no option {target.partition('=')[0][:40]!r}", "lasthop compare --help lists them"
+            )
     factors = Factors(
         targets=_once("the application", words.targets),
         links=_among("--link", words.link, LINKS),
@@ -271,7 +278,7 @@ def _body(data: str | None) -> bytes:
     if data is None:
         return b""
     if not data.startswith("@"):
-        return data.encode()
+        return os.fsencode(data)
     try:
         return Path(data[1:]).read_bytes()
     except OSError as error:
@@ -323,6 +330,7 @@ def _keep_apart(results: Path | None, html: Path | None) -> None:
 
 def _tell(results: Results, html: Path | None) -> int:
     from lasthop.compare import page, table, verdict
+    from lasthop.compare.results import write_whole
 
     judged = verdict.judge(results)
     try:
@@ -330,7 +338,7 @@ def _tell(results: Results, html: Path | None) -> int:
     finally:  # also where nobody reads any more
         if html is not None:
             try:
-                html.write_text(page.page(results, judged))
+                write_whole(html, page.page(results, judged))
             except OSError as error:
                 raise UsageError(
                     f"{html} cannot be written: {error.strerror or error}",

@@ -175,13 +175,21 @@ class Results:
         return f'{head[:-2]},\n "rounds": [\n{body}\n ]\n}}\n'
 
     def save(self, path: Path) -> None:
-        """Write the file so that it is whole at every moment."""
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            fresh.write_text(self.as_json())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        """Write the file."""
+        write_whole(path, self.as_json())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is whole at every moment; what is no regular file is written to. Raises OSError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text)
+        return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Results:
