@@ -33,13 +33,21 @@ def at_unix(name: str) -> Peer | None:
     It is the one that last called listen(2), which in a server of several processes is the first of them.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # connect(2) of a unix socket waits for a place in the queue as long as a sending may take.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(PROBE_SECONDS, 0))
+        wait_at_most(probe, PROBE_SECONDS)
         try:
             probe.connect(name)
         except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
             return None
         return peer_of(probe)
+
+
+def wait_at_most(connection: socket.socket, seconds: int) -> None:
+    """Let the kernel wait, also for a place in the queue of a ``unix:`` listener, which a socket with Python's time-out is refused.
+
+    BlockingIOError is raised when the time is over.
+    """
+    for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, direction, TIMEVAL.pack(seconds, 0))
 
 
 def at_tcp(family: socket.AddressFamily, host: str, port: int) -> TcpHolders:

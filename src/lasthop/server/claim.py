@@ -19,7 +19,7 @@ from lasthop.link.peer import Peer, command_of
 from lasthop.link.socketfile import ORPHANS_SECONDS, key_of
 from lasthop.server import passing
 
-WORD_SECONDS = 10.0
+WORD_SECONDS = 10
 """How long the other one may take to answer; its loop turns each second at the latest."""
 LATER_SECONDS = 30.0
 """How long to ask again while the other one is still starting or reloading."""

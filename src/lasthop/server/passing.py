@@ -10,6 +10,7 @@ import os
 import socket
 from typing import Any
 
+from lasthop.link.holders import wait_at_most
 from lasthop.link.peer import Peer, peer_of
 
 VERSION = 1
@@ -34,14 +35,14 @@ def is_trusted(peer: Peer) -> bool:
     return peer.uid in (os.geteuid(), 0)
 
 
-def meet(pid: int, seconds: float) -> tuple[socket.socket, Peer] | None:
+def meet(pid: int, seconds: int) -> tuple[socket.socket, Peer] | None:
     """A connection to the lasthop with this pid, and who it is by the kernel's word; None when there is none.
 
     Raises OSError when somebody is there and it cannot be known who.
     """
     connection = packets()
     try:
-        connection.settimeout(seconds)
+        wait_at_most(connection, seconds)
         connection.connect(name_of(pid))
         peer = peer_of(connection)
     except ConnectionRefusedError:
@@ -66,7 +67,7 @@ def send(connection: socket.socket, message: Message, descriptors: list[int] | N
 
 
 def receive(connection: socket.socket) -> Message | None:
-    """The next message, None at the end. Raises BlockingIOError or TimeoutError when there is none yet, OSError and ValueError.
+    """The next message, None at the end. Raises BlockingIOError when there is none yet, OSError and ValueError.
 
     Descriptors that come with it, unasked, are dropped by the kernel.
     """

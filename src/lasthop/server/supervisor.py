@@ -446,7 +446,7 @@ class Supervisor:
             child.kill_at = None
             child.signal(signal.SIGKILL)
         settled = self._next is None and self._all_ready(self._generation)
-        settled = settled and not self._stopping and not self._takeover.busy
+        settled = settled and self._announced and not self._stopping and not self._takeover.busy
         if settled and self._file_watch.look(self._generation, now) is Outcome.EXIT:
             self._stop(quick=False, code=exits.FAILED)
         timeout = self._generation.settings.timeout
