@@ -6,6 +6,7 @@ Reads what may be read of /proc, a bounded number of processes. Changes nothing:
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ def _having(inodes: dict[str, int]) -> TcpHolders:
     numbers = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 - names are enough
     for pid in numbers[:MOST_PROCESSES]:
         try:
-            links = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")}  # noqa: PTH115 - texts are enough
+            links = _links(f"/proc/{pid}/fd")
         except OSError:
             continue  # gone, or not for us to look into
         found = links & inodes.keys()
@@ -101,3 +102,11 @@ def _having(inodes: dict[str, int]) -> TcpHolders:
             seen |= found
             pids.append(pid)
     return TcpHolders(pids, sorted({inodes[each] for each in inodes.keys() - seen}))
+
+
+def _links(directory: str) -> set[str]:
+    found = set()
+    for name in os.listdir(directory):  # noqa: PTH208 - names are enough
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(f"{directory}/{name}"))  # noqa: PTH115 - texts are enough
+    return found

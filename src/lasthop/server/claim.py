@@ -186,6 +186,10 @@ def _server_at(binds: tuple[str, ...]) -> tuple[socket.socket, Peer, list[_End]]
     met: dict[int, tuple[socket.socket, Peer, list[_End]]] = {}
     try:
         for end in [end for text in binds for end in _ends(text)]:
+            known = next((pid for pid in end.pids if pid in met), None)
+            if known is not None:
+                met[known][2].append(end)
+                continue
             found = _server_of(end, until)
             if found is None:
                 continue
@@ -215,7 +219,7 @@ def _server_of(end: _End, until: float) -> tuple[socket.socket, Peer] | None:
         found = _meet(end)
         if found is not None:
             return found
-        if command_of(end.pids[0]) is not None and not _are_orphans(end.pids):
+        if command_of(end.pids[0]) and not _are_orphans(end.pids):
             raise _not_lasthop(end)
         if isinstance(end.address, UnixAddress):
             return None  # where the socket's file is made they are waited for
@@ -311,9 +315,15 @@ def _meet(end: _End) -> tuple[socket.socket, Peer] | None:
             ) from error
         if found is not None:
             connection, peer = found
-            if passing.is_trusted(peer):
+            if passing.is_trusted(peer) and pid != 1:
                 return connection, peer
             connection.close()
+            if pid == 1:
+                raise TakeoverRefused(
+                    end.address,
+                    "the lasthop there is the first process of this container, which ends with it",
+                    "HUP loads new code there (docker kill -s HUP); another version needs another container",
+                )
             raise TakeoverRefused(
                 end.address,
                 f"the lasthop there, pid {pid}, belongs to uid {peer.uid}, this one to uid {os.geteuid()}",
@@ -345,7 +355,7 @@ def _not_lasthop(end: _End) -> TakeoverRefused:
     if _names_lasthop(pid):
         return TakeoverRefused(
             end.address,
-            f"{who} listens there and cannot hand over: an older lasthop, or one in another network namespace",
+            f"{who} listens there and cannot hand over: an older lasthop, or one in a container or a network namespace of its own",
             f"stop it in order, then start this one: kill {pid}",
         )
     return TakeoverRefused(
