@@ -34,6 +34,8 @@ BODIES = (100, 2_000, 20_000)
 """Bytes of the bodies that are sent; the last does not fit into nginx's buffer."""
 PARTS = 200
 """The load is one of so many runs after another, so that it is known how far it is."""
+LEAST_PART = 192
+"""Requests of one run at least: each begins with the first of the texts, and all are to be asked for."""
 LONGEST_SECONDS = 3_600.0
 WAIT_SECONDS = 60.0
 PLAIN_CLIENTS = 2
@@ -86,7 +88,7 @@ class Asking:
         texts = []
         for size in BODIES:
             texts += [request(None), request(os.urandom(size))]
-        part = max(1, self._wanted // PARTS)
+        part = max(LEAST_PART, self._wanted // PARTS)
         try:
             while self.done < 1 or not self.changed.is_set():
                 load = _Load(

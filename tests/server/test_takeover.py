@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -19,6 +20,7 @@ from lasthop.server import passing
 from lasthop.server.claim import claim
 from tests.users import PYTHON, needs_root
 
+from .beside import as_user
 from .conftest import Connection, Server, Start, is_there, until
 from .test_supervisor import write_version
 
@@ -537,6 +539,25 @@ def test_another_user_gets_nothing(start: Start, tmp_path: Path) -> None:
         user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout in ("b''", "closed")
+    assert first.get().isdecimal()
+
+
+@needs_root
+def test_another_user_takes_over_nothing(start: Start, tmp_path: Path) -> None:
+    first = start(bind=[f"unix:@{tmp_path}/s", "127.0.0.1:0"])
+    words = [
+        *as_user("nobody"),
+        sys.executable,
+        "-m",
+        "lasthop",
+        "serve",
+        "json:loads",
+        "--replace",
+        "--bind",
+    ]
+    for address, why in zip(first.addresses, ("belongs to uid 0", "a process of uid 0"), strict=True):
+        done = subprocess.run([*words, address], cwd="/", capture_output=True, text=True, timeout=60)
+        assert (1, True) == (done.returncode, why in done.stderr), done.stderr
     assert first.get().isdecimal()
 
 

@@ -219,7 +219,9 @@ def _server_of(end: _End, until: float) -> tuple[socket.socket, Peer] | None:
         found = _meet(end)
         if found is not None:
             return found
-        if command_of(end.pids[0]) and not _are_orphans(end.pids):
+        # Over TCP it is its workers that are seen, over unix: it is the server itself that listened there.
+        is_left = isinstance(end.address, TcpAddress) and _are_orphans(end.pids)
+        if command_of(end.pids[0]) and not is_left:
             raise _not_lasthop(end)
         if isinstance(end.address, UnixAddress):
             return None  # where the socket's file is made they are waited for
@@ -295,8 +297,8 @@ def _tcp_ends(address: TcpAddress) -> list[_End]:
         if not there.pids and there.hidden_uids:
             raise TakeoverRefused(
                 address,
-                f"a process of uid {there.hidden_uids[0]} listens there, which uid {os.geteuid()} may not look into",
-                "start as that user, or stop it first",
+                f"a process of uid {there.hidden_uids[0]} listens there, which cannot be seen from here: another user's, or in another container",
+                "start as that user and where that one runs, or stop it first",
             )
         ends.append(_End(address, str(TcpAddress(host, address.port)), there.pids))
     return ends
@@ -315,7 +317,7 @@ def _meet(end: _End) -> tuple[socket.socket, Peer] | None:
             ) from error
         if found is not None:
             connection, peer = found
-            if passing.is_trusted(peer) and pid != 1:
+            if peer.uid == os.geteuid() and pid != 1:
                 return connection, peer
             connection.close()
             if pid == 1:

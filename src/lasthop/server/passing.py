@@ -31,7 +31,7 @@ def packets() -> socket.socket:
 
 
 def is_trusted(peer: Peer) -> bool:
-    """Whether a process may do to us what we can do ourselves."""
+    """Whether a process may have what is ours: it could take it anyway."""
     return peer.uid in (os.geteuid(), 0)
 
 
