@@ -73,7 +73,12 @@ class Opener:
         """Those whose sockets another process made: it serves there too, and has the files, until it lets go of them."""
 
     def use(self, handed: dict[str, socket.socket]) -> None:
-        """From now on take these sockets, by `Listener.key`, where an address asks for what they listen at."""
+        """Take these sockets, by `Listener.key`, where an address asks for what they listen at.
+
+        What is left of those before is closed: a queue that nobody takes from must not stay open.
+        """
+        for unused in self._handed.values():
+            unused.close()
         self._handed = handed
 
     def open(self, address: Address, asked: Asked = NOTHING_ASKED) -> list[Listener]:

@@ -94,7 +94,7 @@ def claim(binds: tuple[str, ...], pid_file: Path | None) -> Claim | None:
             connection.close()
             if answer.get("later") is True and time.monotonic() < until:
                 if not said:
-                    log.info("pid %d %s; waiting", peer.pid, str(answer.get("refused", ""))[3:])
+                    log.info("asked pid %d to hand over: %s; waiting", peer.pid, answer.get("refused"))
                     said = True
                 time.sleep(0.1)
                 continue

@@ -132,7 +132,7 @@ class HandOver:
                 return
             peer = peer_of(connection)
             if not passing.is_trusted(peer) or len(self._peers) >= MOST_PEERS:
-                log.debug("turned away who asked to take over: %s", described(peer))
+                log.debug("turned away who asked to take over: pid %d, uid %d", peer.pid, peer.uid)
                 connection.close()
                 continue
             connection.setblocking(False)

@@ -52,13 +52,14 @@ class Listening:
             for listener in listeners:
                 taken = listener in self._opener.adopted
                 log.info("%s %s", "taking over" if taken else "listening at", described(listener))
+        self._opener.use({})
         self._replaced += [(text, self._open[text]) for text in opened if text in self._open]
         self._open |= opened
         self._addresses |= {str(each): each for each in addresses}
         return [listener for each in addresses for listener in self._open[str(each)]]
 
     def use(self, handed: dict[str, socket.socket]) -> None:
-        """Where an address asks for what these listen at, take them (by `Listener.key`), which another server has handed over."""
+        """For the next `open`: where an address asks for what these listen at, take them (by `Listener.key`)."""
         self._opener.use(handed)
 
     def own(self) -> list[Listener]:
