@@ -136,6 +136,14 @@ class ListenError(LasthopError):
         super().__init__(f"cannot listen on {address}: {what}", hint)
 
 
+class TakeoverRefused(LasthopError):
+    """A running server whose place cannot be taken."""
+
+    def __init__(self, address: object, what: str, hint: str) -> None:
+        self.address = address
+        super().__init__(f"cannot take over {address}: {what}", hint)
+
+
 class DirectoryError(LasthopError):
     """A directory that cannot be worked in."""
 

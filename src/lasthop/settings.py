@@ -117,6 +117,19 @@ class Settings:
             "starts it again. HUP makes a lost file again in each case.",
         ),
     ] = "restore"
+
+    replace: Annotated[
+        kinds.Switch,
+        Says(
+            LISTENING,
+            "Take over from the lasthop that listens at these addresses, without losing a request",
+            "For a new version of the application, of Python or of lasthop itself, in a process of its own. The running one passes its listening sockets on and "
+            "serves until all workers of this one are ready; then it finishes what it has in hand (`graceful_timeout`) and ends with code 0. If this one cannot start, "
+            "nothing has changed for the other. Addresses that only the old one has end with it; where nobody listens, this one starts as usual. Only a lasthop of the same user is taken "
+            "over from, and not the sockets that systemd passes, which outlive each server.",
+        ),
+    ] = False
+
     allow_peer: Annotated[
         kinds.Peers,
         Says(
