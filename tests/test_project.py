@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "link": {"errors"},
     "http1": {"errors"},
     "engine": {"errors", "http1", "link"},
-    "server": {"errors", "engine", "link", "settings", "http1"},
+    "server": {"errors", "engine", "link", "settings", "http1", "lasthop"},
     "fronts": {"errors", "link"},
     "compare": {"errors", "engine", "link", "fronts", "lasthop"},
     "cli": {"errors", "kinds", "link", "settings", "sources", "server", "fronts", "compare", "lasthop"},

@@ -246,6 +246,22 @@ def _addresses(value: Any) -> tuple[str, ...]:
     return addresses
 
 
+def _status_address(value: Any) -> str:
+    from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress, parse
+
+    if value is False:
+        return "none"  # TOML's own word
+    if isinstance(value, str) and value.lower() in ("auto", "none"):
+        return value.lower()
+    rule = "it must be auto, none, unix:/PATH, unix:@NAME or HOST:PORT"
+    if value in (None, ""):
+        raise Misfit(rule)
+    text = _address(value)
+    if not isinstance(parse(text), (UnixAddress, AbstractAddress, TcpAddress)):
+        raise Misfit(rule, "unix:/run/app/status.sock", value)
+    return text
+
+
 def _listed(read: Callable[[Any], str], rule: str) -> Callable[[Any], tuple[str, ...]]:
     """As `_several`, and a text may hold several, with commas between them: none of these values has one."""
     each = _several(read, rule)
@@ -353,6 +369,7 @@ def _file_mode(value: Any) -> str:
 FileMode = Annotated[str | None, Kind("MODE", _optional(_file_mode))]
 Owner = Annotated[str | None, Kind("NAME", _optional(_text("it must be a name or a number")))]
 Addresses = Annotated[tuple[str, ...], Kind("ADDRESS", _addresses, _show_all, many=True)]
+StatusAddress = Annotated[str, Kind("ADDRESS", _status_address)]
 Peers = Annotated[tuple[str, ...], Kind("WHO", _peers, _show_all, many=True)]
 Proxies = Annotated[tuple[str, ...], Kind("PROXY", _proxies, _show_all, many=True)]
 """What ``--trust-proxy`` takes."""
