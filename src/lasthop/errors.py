@@ -296,3 +296,21 @@ class HopFailed(LasthopError):
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+# Asking a server how it is
+
+
+class NoServer(LasthopError):
+    """Nothing to ask."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what, hint)
+
+
+class NotTold(LasthopError):
+    """A server, or what passes for one, that gave no status."""
+
+    def __init__(self, address: str, what: str, hint: str = "") -> None:
+        self.address = address
+        super().__init__(f"no status from {address}: {what}", hint)

@@ -83,7 +83,7 @@ class Queue:
 
     def is_over(self) -> bool:
         """Whether what was warned of has passed: less than a quarter is left."""
-        if self.crowded and (self.depth is None or 4 * self.depth.waiting < self.depth.holds):
+        if self.crowded and (self.depth is not None and 4 * self.depth.waiting < self.depth.holds):
             self.crowded = False
             return True
         return False
@@ -101,34 +101,38 @@ class QueueWatch:
         """What was seen of a listener's queue so far."""
         return self._queues.setdefault(listener.address, Queue(unix=listener.address.startswith("unix:")))
 
-    def look(self, listeners: Iterable[Listener], now: float) -> bool:
-        """Look at the queues of these; others are forgotten. Whether something was said."""
+    def note(self, listeners: Iterable[Listener], now: float) -> None:
+        """Look at the queues of these; others are forgotten."""
         looked_at = [each for each in listeners if each.socket.fileno() >= 0]
-        seen = {each.address: self.of(each) for each in looked_at}
-        said = False
+        self._queues = {each.address: self.of(each) for each in looked_at}
         for listener, found in zip(looked_at, queues.depths(each.socket for each in looked_at), strict=True):
-            queue = seen[listener.address]
-            if isinstance(found, OSError):
-                queue.depth = None
-                if not self._said_blind:
-                    self._said_blind = True
-                    log.warning(
-                        "the depth of the queue of %s is not to be seen: the kernel says %s. Nothing will warn of full queues; "
-                        "hint: let netlink through (systemd: AF_NETLINK in RestrictAddressFamilies=; a seccomp profile)",
-                        listener.address, found.strerror or found,
-                    )  # fmt: skip
+            queue = self._queues[listener.address]
+            if not isinstance(found, OSError):
+                queue.note(found, now)
                 continue
-            queue.note(found, now)
+            queue.depth = None
+            if not self._said_blind:
+                self._said_blind = True
+                log.warning(
+                    "the depth of the queue of %s is not to be seen: the kernel says %s. Nothing will warn of full queues; "
+                    "hint: let netlink through (systemd: AF_NETLINK in RestrictAddressFamilies=; a seccomp profile)",
+                    listener.address, found.strerror or found,
+                )  # fmt: skip
+
+    def look(self, listeners: Iterable[Listener], now: float) -> bool:
+        """The look of each second: note, and say what is worth it. Whether something was said."""
+        self.note(listeners, now)
+        said = False
+        for address, queue in self._queues.items():
             if queue.worth_a_warning(now):
-                log.warning("%s", self._warning(listener.address, queue))
+                log.warning("%s", self._warning(address, queue))
                 said = True
             elif queue.is_over():
                 log.info(
-                    "%s: the queue is short again (%d wait; the deepest seen was %d of %d)",
-                    listener.address, found.waiting, queue.deepest, found.holds,
+                    "%s: the queue is short again (the deepest seen was %d of %d)",
+                    address, queue.deepest, queue.depth.holds if queue.depth is not None else 0,
                 )  # fmt: skip
                 said = True
-        self._queues = seen
         return said
 
     def crowded(self) -> str:

@@ -75,7 +75,7 @@ class Account:
         """Everything."""
         generation, settings = standing.generation, standing.generation.settings
         if not standing.stopping:  # then they are closed
-            self._watch.look(generation.listeners, time.monotonic())
+            self._watch.note(generation.listeners, time.monotonic())
         ready, state = self.readiness(standing)
         overflows = queues.overflows()
         children = self._crew.children
