@@ -56,7 +56,7 @@ def parser() -> Parser:
 
 def _ask(server: str | None) -> list[dict[str, Any]]:
     # Only now: help is to be quick.
-    from lasthop.cli import running
+    from lasthop.status import running
 
     if server is not None:
         return [running.ask(server)]
@@ -74,15 +74,15 @@ def _ask(server: str | None) -> list[dict[str, Any]]:
 
 
 def _show(told: list[dict[str, Any]], as_json: bool) -> None:
-    from lasthop.cli import statusview
+    from lasthop.status import view
 
     if as_json:
         # ASCII alone: nothing in it can command a terminal.
         print(json.dumps(told), flush=True)
         return
-    views = [statusview.view(each) for each in told]
+    views = [view.view(each) for each in told]
     if not (sys.stdout.isatty() and _show_rich(views)):
-        print(statusview.plain(views), end="", flush=True)
+        print(view.plain(views), end="", flush=True)
 
 
 def _show_rich(views: list[Any]) -> bool:
