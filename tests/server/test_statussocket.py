@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import selectors
 import shutil
 import signal
 import socket
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from lasthop.server.statussocket import MOST_CONNECTIONS, understood
+from lasthop.errors import ListenError
+from lasthop.server.statussocket import MOST_CONNECTIONS, StatusSocket, understood
 from tests.users import ask_as, needs_root, open_to_all
 
 from .asking_status import ask, name_of, raw, status
@@ -207,3 +209,21 @@ def test_a_status_address_that_cannot_be_had_is_no_start(start: Start, tmp_path:
         or f"port {address.partition(':')[2]} is taken" in server.log()
     )
     assert not (tmp_path / "app.sock").exists()
+
+
+def test_one_that_is_patient_takes_the_address_once_it_is_free(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/status.sock"
+    with selectors.DefaultSelector() as selector:
+        first, second = (StatusSocket(selector, {}) for _ in range(2))
+        first.open(address, False)
+        with pytest.raises(ListenError):
+            second.open(address, False)
+        second.open(address, False, patient=True)
+        second.change(address, False)
+        assert second.is_lost()
+        first.close()
+        second.change(address, False)
+        assert not second.is_lost()
+        assert (tmp_path / "status.sock").exists()
+        second.close()
+        assert not (tmp_path / "status.sock").exists()

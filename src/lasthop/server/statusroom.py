@@ -38,11 +38,11 @@ class StatusRoom:
         pages = {"/status": self._status, "/metrics": self._metrics, "/ready": self._ready}
         self._socket = StatusSocket(selector, pages)
 
-    def open(self) -> None:
-        """Listen for those who ask. Raises ListenError."""
+    def open(self, patient: bool = False) -> None:
+        """Listen for those who ask. Raises ListenError; one that is `patient` waits until the address is free."""
         generation = self._standing().generation
         self._generation = generation.number
-        self._socket.open(generation.settings.status_socket, generation.settings.socket_mkdir)
+        self._socket.open(generation.settings.status_socket, generation.settings.socket_mkdir, patient)
 
     def look(self, now: float) -> None:
         """What is due by the clock."""

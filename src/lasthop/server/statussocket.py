@@ -73,18 +73,27 @@ class StatusSocket:
         self._text = NONE
         self._refused = ""
         """Why an address could not be opened, so that it is said once."""
+        self._waits = False
         self._pausing = False
         self._again_at = 0.0
         self._listeners: list[Listener] = []
         self._connections: list[_Connection] = []
 
-    def open(self, text: str, mkdir: bool) -> None:
-        """Listen where the setting says. Raises ListenError."""
-        self._take(text, _opened(text, mkdir))
+    def open(self, text: str, mkdir: bool, patient: bool = False) -> None:
+        """Listen where the setting says. Raises ListenError; one that is `patient` takes the address once it is free."""
+        try:
+            self._take(text, _opened(text, mkdir, wait=not patient))
+        except ListenError as error:
+            if not patient:
+                raise
+            self._waits, self._refused = True, str(error)
+            log.warning("no status socket as long as its address is taken: %s", error)
 
     def is_lost(self) -> bool:
-        """Whether somebody removed or replaced the socket's file."""
-        return any(each.file is not None and not each.file.is_ours() for each in self._listeners)
+        """Whether there is something to be tried again: the file was removed or replaced, or the address was another's."""
+        return self._waits or any(
+            each.file is not None and not each.file.is_ours() for each in self._listeners
+        )
 
     def change(self, text: str, mkdir: bool) -> None:
         """Listen where the setting says now; go on as before where that cannot be had. Makes a lost file again, too."""
@@ -118,6 +127,7 @@ class StatusSocket:
 
     def _take(self, text: str, opened: list[Listener]) -> None:
         self._close_listeners()
+        self._waits = False
         self._text, self._listeners = text, opened
         self._listen()
 
