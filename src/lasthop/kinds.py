@@ -249,16 +249,15 @@ def _addresses(value: Any) -> tuple[str, ...]:
 def _status_address(value: Any) -> str:
     from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress, parse
 
-    if value is False:
-        return "none"  # TOML's own word
+    if value is None or value is False or value == "":
+        return "none"  # as an empty variable and TOML's false have it
     if isinstance(value, str) and value.lower() in ("auto", "none"):
         return value.lower()
-    rule = "it must be auto, none, unix:/PATH, unix:@NAME or HOST:PORT"
-    if value in (None, ""):
-        raise Misfit(rule)
     text = _address(value)
     if not isinstance(parse(text), (UnixAddress, AbstractAddress, TcpAddress)):
-        raise Misfit(rule, "unix:/run/app/status.sock", value)
+        raise Misfit(
+            "it must be auto, none, unix:/PATH, unix:@NAME or HOST:PORT", "unix:/run/app/status.sock", value
+        )
     return text
 
 
