@@ -5,6 +5,7 @@ never reaches the server. Between two looks a queue can fill and empty unseen, s
 A look is one netlink message a UNIX listener and one getsockopt(2) a TCP listener.
 """
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -113,10 +114,14 @@ class QueueWatch:
             queue.depth = None
             if not self._said_blind:
                 self._said_blind = True
+                hint = (
+                    "it was made in another network namespace"
+                    if found.errno == errno.ENOENT
+                    else "let netlink through (systemd: AF_NETLINK in RestrictAddressFamilies=; a seccomp profile)"
+                )
                 log.warning(
-                    "the depth of the queue of %s is not to be seen: the kernel says %s. Nothing will warn of full queues; "
-                    "hint: let netlink through (systemd: AF_NETLINK in RestrictAddressFamilies=; a seccomp profile)",
-                    listener.address, found.strerror or found,
+                    "the depth of the queue of %s is not to be seen (%s), and nothing will warn when it is full; hint: %s",
+                    listener.address, found.strerror or found, hint,
                 )  # fmt: skip
 
     def look(self, listeners: Iterable[Listener], now: float) -> bool:

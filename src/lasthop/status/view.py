@@ -31,12 +31,12 @@ def view(document: dict[str, Any]) -> View:
         f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}, {threads:,} thread{'s' * (threads != 1)} each",
         *(_queue(each) for each in listeners),
         f"{_count(totals, 'threads_busy'):,} of {_count(totals, 'threads'):,} threads busy",
-        f"{_count(totals, 'requests'):,} requests",
+        f"{(requests := _count(totals, 'requests')):,} request{'s' * (requests != 1)}",
     ]
     for name, words in (
         ("failed", "failed"),
         ("strangers", "strangers refused"),
-        ("workers_died", "workers died"),
+        ("workers_died", "worker deaths"),
     ):
         if count := _count(totals, name):
             parts.append(f"{count:,} {words}")
