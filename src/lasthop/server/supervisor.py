@@ -148,12 +148,12 @@ class Supervisor:
             os.close(self._ready_fd)
 
     def _close(self) -> None:
-        self._status.close()
         self._crew.close()
         self._planner.listening.close()
         if self._pid_file is not None:
             self._pid_file.remove()
         self._signals.close()
+        self._status.close()
         self._selector.close()
 
     def _standing(self) -> Standing:
