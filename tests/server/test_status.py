@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,12 +17,48 @@ from .test_ready import next_message, notified
 
 __all__ = ["notified"]
 
-SLOW = """
+WAITING = """
 import os
-with open(os.environ["GATE"]) as gate:
-    gate.read()
-from applications import application
+from applications import application as at_once
+
+def wait(name):
+    with open(os.environ[name]) as gate:
+        gate.read()
+
+if "IMPORT" in os.environ:
+    wait("IMPORT")
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        wait("REQUEST")
+    return at_once(environ, start_response)
 """
+
+
+class Waiting:
+    """An application whose import, and whose requests to ``/wait``, wait until a test lets them go on."""
+
+    def __init__(self, start: Start, directory: Path, *waits: str, **settings: Any) -> None:
+        (directory / "waiting.py").write_text(WAITING)
+        self._gates = {name: directory / name for name in waits}
+        for gate in self._gates.values():
+            os.mkfifo(gate)
+        self.server: Server = start(
+            "waiting:application",
+            pythonpath=[str(directory), str(Path(__file__).parent)],
+            environment={name: str(gate) for name, gate in self._gates.items()},
+            **settings,
+        )
+
+    def ask(self) -> threading.Thread:
+        """A request that is in the application, and waits there."""
+        thread = threading.Thread(target=self.server.get, args=("/wait",))
+        thread.start()
+        until(lambda: status(self.server)["totals"]["threads_busy"] == 1)
+        return thread
+
+    def go_on(self, name: str) -> None:
+        self._gates[name].write_text("")  # a FIFO: as soon as it is read
 
 
 def fill(stack: ExitStack, path: str, connections: int) -> None:
@@ -111,14 +148,15 @@ def test_a_tcp_queue_is_seen_too(start: Start) -> None:
 
 def test_busy_threads_are_named_as_the_reason(start: Start, tmp_path: Path) -> None:
     path = f"{tmp_path}/app.sock"
-    server = start(bind=[f"unix:{path}"], backlog=3, threads=1, max_connections=1)
-    thread = threading.Thread(target=server.get, args=("/sleep?4",))
-    thread.start()
-    until(lambda: status(server)["totals"]["threads_busy"] == 1)
+    waiting = Waiting(
+        start, tmp_path, "REQUEST", bind=[f"unix:{path}"], backlog=3, threads=1, max_connections=1, timeout=0
+    )
+    thread = waiting.ask()
     with ExitStack() as stack:
         fill(stack, path, 3)
-        server.wait_log("all 1 threads are busy")
-        server.wait_log("hint: more --threads when requests wait for others")
+        waiting.server.wait_log("all 1 threads are busy")
+        waiting.server.wait_log("hint: more --threads when requests wait for others")
+    waiting.go_on("REQUEST")
     thread.join()
 
 
@@ -193,33 +231,24 @@ def test_metrics_agree_with_the_status(start: Start) -> None:
 
 
 def test_ready_is_told_during_start_reload_and_stop(start: Start, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    (tmp_path / "slow.py").write_text(SLOW)
-    server = start(
-        "slow:application",
-        wait=False,
-        pythonpath=[str(tmp_path), str(Path(__file__).parent)],
-        environment={"GATE": str(gate)},
-    )
+    waiting = Waiting(start, tmp_path, "IMPORT", "REQUEST", wait=False)
+    server = waiting.server
     address = name_of(server.pid)
     until(lambda: bool(children_of(server.pid)))
     assert (503, "starting\n") == ask(address, "/ready")[::2]
-    gate.write_text("")  # opens as soon as the import reads
+    waiting.go_on("IMPORT")
     server.wait_ready()
     assert (200, "ready\n") == ask(address, "/ready")[::2]
     server.send(signal.SIGHUP)
     until(lambda: ask(address, "/ready")[::2] == (200, "reloading\n"))
-    assert "starting" != status(server)["state"]
-    gate.write_text("")
+    waiting.go_on("IMPORT")
     until(lambda: ask(address, "/ready")[::2] == (200, "ready\n"))
-    slow = threading.Thread(target=server.get, args=("/sleep?3",))
-    slow.start()
-    until(lambda: status(server)["totals"]["threads_busy"] == 1)
+    thread = waiting.ask()
     server.send(signal.SIGTERM)
     until(lambda: ask(address, "/ready")[::2] == (503, "stopping\n"))
     assert (0, "stopping") == (metrics(server)["lasthop_ready"][""], status(server)["state"])
-    slow.join()
+    waiting.go_on("REQUEST")
+    thread.join()
     assert 0 == server.wait()
 
 

@@ -87,7 +87,7 @@ class StatusSocket:
             if not patient:
                 raise
             self._waits, self._refused = True, str(error)
-            log.warning("no status socket as long as its address is taken: %s", error)
+            log.info("no status socket as long as its address is taken: %s", error.what)
 
     def is_lost(self) -> bool:
         """Whether there is something to be tried again: the file was removed or replaced, or the address was another's."""
