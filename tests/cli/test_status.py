@@ -125,7 +125,8 @@ class Impostor:
         name = f"{running.PREFIX}{Path('/proc/self/ns/pid').stat().st_ino}/{pid}"
         self._socket.bind(b"\0" + name.encode())
         self._socket.listen(64)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -138,7 +139,8 @@ class Impostor:
                     accepted.close()
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.shutdown(socket.SHUT_RDWR)  # which ends the accept that waits
+        self._thread.join(20)
         for each in (*self._kept, self._socket):
             each.close()
 
@@ -157,7 +159,7 @@ HOSTILE: list[Any] = [
     {"lasthop": 1, "pid": ESCAPES, "target": ESCAPES, "state": ESCAPES, "uptime_seconds": 1e308},
     {
         "lasthop": "0",
-        "listeners": [{"address": ESCAPES, "owner": ESCAPES, "queue": ESCAPES}, 7],
+        "listeners": [{"address": ESCAPES, "uid": ESCAPES, "gid": -1, "queue": ESCAPES}, 7],
         "workers": {},
     },
     {"lasthop": "0", "listeners": ESCAPES, "workers": [{"pid": 1 << 80, "stage": ESCAPES, "requests": -1}]},

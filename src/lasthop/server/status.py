@@ -4,10 +4,7 @@ Never in it: anything of requests, headers, the environment, or a factory's argu
 how, is the matter of statussocket.py.
 """
 
-import functools
-import grp
 import os
-import pwd
 import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -113,9 +110,10 @@ class Account:
 
     def _listener(self, listener: Listener) -> dict[str, Any]:
         file, queue = listener.file, self._watch.of(listener)
-        found: dict[str, Any] = {"address": listener.address, "owner": None, "group": None, "mode": None}
+        found: dict[str, Any] = {"address": listener.address, "uid": None, "gid": None, "mode": None}
         if file is not None:
-            found |= {"owner": _user(file.uid), "group": _group(file.gid), "mode": f"{file.mode:04o}"}
+            # Numbers: who asks can look for names, and a directory service that is slow is not to hold this process up.
+            found |= {"uid": file.uid, "gid": file.gid, "mode": f"{file.mode:04o}"}
         found["queue"] = (
             {
                 "waiting": queue.depth.waiting,
@@ -142,19 +140,3 @@ class Account:
             "age_seconds": round(time.monotonic() - child.started_at, 3),
             **{name: counted.get(field, 0) for name, field in COUNTERS.items()},
         }
-
-
-@functools.cache
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-@functools.cache
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -4,7 +4,9 @@ What is shown may come from anybody: each field is taken only as the kind of val
 terminal that is not a printable one.
 """
 
-from collections.abc import Iterable
+import grp
+import pwd
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 
@@ -64,7 +66,10 @@ def _listeners(listeners: list[dict[str, Any]]) -> Table:
         times = _count(queue, "times_full")
         rows.append(
             [
-                *(_text(each, name) for name in ("address", "owner", "group", "mode")),
+                _text(each, "address"),
+                _name(each.get("uid"), lambda uid: pwd.getpwuid(uid).pw_name),
+                _name(each.get("gid"), lambda gid: grp.getgrgid(gid).gr_name),
+                _text(each, "mode"),
                 *(f"{_count(queue, name):,}" if queue else "?" for name in ("waiting", "holds", "deepest")),
                 f"{times:,} time{'s' * (times != 1)}, {_age(queue.get('seconds_full'))}"
                 if times
@@ -127,6 +132,16 @@ def _count(document: dict[str, Any], name: str) -> int:
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
     return printable(value) if isinstance(value, str) else "-"
+
+
+def _name(number: object, find: Callable[[int], str]) -> str:
+    """Of a user or a group, or the number of one that has none here."""
+    if not isinstance(number, int) or not 0 <= number < 1 << 32:
+        return "-"
+    try:
+        return printable(find(number))
+    except (KeyError, OverflowError):
+        return str(number)
 
 
 def printable(text: str, longest: int = 200) -> str:
