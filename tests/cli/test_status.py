@@ -196,7 +196,7 @@ def test_nothing_of_an_answer_commands_the_terminal(
         (b"HTTP/1.1 200 OK\r\n\r\n[]", "the answer is not that of a lasthop"),
         (b"HTTP/1.1 404 No\r\n\r\n{}", "that is not a status socket"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (9 << 20), "it says more than a server has to say"),
-        (None, "no answer within 3 s"),
+        (None, f"no answer within {running.SECONDS:g} s"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error_in_words(

@@ -18,7 +18,7 @@ from lasthop.errors import AddressError, LasthopError, NoServer, NotTold
 from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress, parse
 from lasthop.link.peer import peer_of
 
-SECONDS = 3.0
+SECONDS = 5.0
 """How long one server may take to answer."""
 MOST_BYTES = 8 << 20
 """Of an answer; each worker takes some 300."""
