@@ -312,3 +312,21 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+# Asking a server how it is
+
+
+class NoServer(LasthopError):
+    """Nothing to ask."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what, hint)
+
+
+class NotTold(LasthopError):
+    """A server, or what passes for one, that gave no status."""
+
+    def __init__(self, address: str, what: str, hint: str = "") -> None:
+        self.address = address
+        super().__init__(f"no status from {address}: {what}", hint)

@@ -176,6 +176,18 @@ class Settings:
         ),
     ] = 16384
 
+    status_socket: Annotated[
+        kinds.StatusAddress,
+        Says(
+            LISTENING,
+            "Where the server tells how it is: auto, unix:/PATH, unix:@NAME, HOST:PORT or none",
+            "`auto` is a name in the abstract namespace by which `lasthop status` finds the server, and which answers its own user and root only. "
+            "For monitoring name an address: `unix:/run/shop/status.sock?group=monitoring` (mode `0660` then; without an owner, a group and a mode `0600`), or "
+            "`127.0.0.1:9100`, which everybody may ask who reaches it. It speaks HTTP: `/status` is JSON, `/metrics` is for Prometheus, `/ready` "
+            "for probes. Nothing of requests, headers or the environment is told. A change takes effect on HUP.",
+        ),
+    ] = "auto"
+
     ready_fd: Annotated[
         kinds.Descriptor,
         Says(

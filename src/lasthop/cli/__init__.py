@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "serve a WSGI application over TCP and UNIX sockets",
     "compare": "measure which link is better here, by how much, and whether that is sure",
     "front": "print the configuration of nginx, Apache, Caddy or HAProxy before the application",
+    "status": "tell how running servers are: workers, requests, and how full their queues are",
     "version": "say which lasthop this is",
 }
 """Each command, a module of this package with `main(arguments)`, and what it does."""

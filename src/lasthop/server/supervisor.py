@@ -22,6 +22,8 @@ from lasthop.server.generation import Generation, Loader
 from lasthop.server.planning import Planner
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
+from lasthop.server.status import Standing
+from lasthop.server.statusroom import StatusRoom
 from lasthop.server.stuck import StuckWatch
 from lasthop.server.takeover import Takeover
 from lasthop.server.target import Target, parse
@@ -113,10 +115,12 @@ class Supervisor:
         self._file_watch = FileWatch(self._planner.listening, self._crew)
         self._stuck_watch = StuckWatch(time.monotonic())
         self._watchdog_at = 0.0
+        self._status = StatusRoom(target, self._selector, self._crew, self._systemd, self._standing)
 
     def serve(self) -> int:
         """The loop, until the last worker has gone."""
         try:
+            self._status.open(patient=self._takeover.another_serves)
             if self._reload_fast:
                 from lasthop.server import reload
 
@@ -136,6 +140,7 @@ class Supervisor:
     def let_go(self, keep: list[Listener]) -> None:
         """In a fork: close what is the supervisor's alone, so that its end is seen and its files stay its own."""
         self._planner.listening.let_go(keep)
+        self._status.let_go()
         self._signals.close()
         self._selector.close()
         self._crew.let_go()
@@ -150,7 +155,12 @@ class Supervisor:
         if self._pid_file is not None:
             self._pid_file.remove()
         self._signals.close()
+        self._status.close()
         self._selector.close()
+
+    def _standing(self) -> Standing:
+        reloading = self._reload_asked or self._next is not None or self._took_over
+        return Standing(self._generation, self._announced, reloading, self._stopping)
 
     # What happens in one turn of the loop
 
@@ -162,7 +172,9 @@ class Supervisor:
         for number in numbers:
             self._on_signal(number)
         for key, _ in events:
-            if key.data is not None:
+            if callable(key.data):
+                key.data()
+            elif key.data is not None:
                 self._hear(key.data)
         self._bury()
         if self._takeover.turn(self._hindrance()):
@@ -288,7 +300,8 @@ class Supervisor:
             elif word == b"pid":
                 sender.pid = int(rest)
             elif word == b"ready":
-                sender.became_ready(int(rest))
+                turned_at, _, counters = rest.decode().partition(" ")
+                sender.became_ready(int(turned_at), counters)
                 log.debug("worker %s is ready", sender.pid)
             elif word == b"closed":
                 sender.accepts = False
@@ -420,6 +433,7 @@ class Supervisor:
             if self._takeover.others_serve is None:
                 self._systemd.stopping()
             else:
+                self._status.close()  # its address is the other one's to take
                 self._systemd.served_by(self._takeover.others_serve)
             # The workers take what is in the queues and then close their ends too. Who comes after that is refused at once and
             # can be sent elsewhere, instead of waiting in a queue that nobody will serve.
@@ -449,6 +463,7 @@ class Supervisor:
         settled = settled and self._announced and not self._stopping and not self._takeover.busy
         if settled and self._file_watch.look(self._generation, now) is Outcome.EXIT:
             self._stop(quick=False, code=exits.FAILED)
+        self._status.look(now)
         timeout = self._generation.settings.timeout
         for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
             log.critical(

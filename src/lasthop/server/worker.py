@@ -98,7 +98,9 @@ def work(post: Post, application: Application | None = None) -> int:
         # What is loaded now stays for ever. A collector that goes through all of it holds every request up.
         gc.collect()
         gc.freeze()
-        return _Serving(post, engine).run(b"ready %d" % turned_at)
+        from lasthop.engine import SLOT_FIELDS
+
+        return _Serving(post, engine).run(b"ready %d %s" % (turned_at, ",".join(SLOT_FIELDS).encode()))
     return exits.STOPPED  # the supervisor went while we booted
 
 
