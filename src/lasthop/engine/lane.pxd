@@ -20,6 +20,7 @@ cdef class Service:
     cdef uint64_t retire_after
     cdef int generation         # of the process that serves (forks.py)
     cdef unsigned char[::1] slot    # keeps the memory that poll.count points into
+    cdef unsigned char[::1] board   # keeps the memory that poll.board points to
 
     cdef log_error(self, str text)
 

@@ -1,6 +1,7 @@
 # The epoll set of a worker in C, and everything that its threads and the attendant share.
 from libc.stdint cimport int64_t, uint16_t, uint64_t
 
+from lasthop.engine.balance cimport Share
 from lasthop.engine.connection cimport Conn, Wheel
 from lasthop.engine.linux cimport pthread_mutex_t, pthread_t, sem_t
 
@@ -55,6 +56,11 @@ cdef struct Poll:
     int most_open           # connections
     int accepting           # atomic: 1 while new connections are wanted
     pthread_mutex_t accept_lock     # one accepts at a time: a thread or the attendant
+    Share* board            # what the workers know of each other; NULL for one that is alone
+    Share* share            # this worker's place there
+    bint leaving            # the accepting is left to others: the listeners are not in the set
+    int shedding            # atomic: the next reply ends its connection, so that the peer's next one goes to another worker
+    int64_t insists         # ns: until then it accepts whatever the others have
     int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
     # Ending
     int draining            # atomic
@@ -97,6 +103,8 @@ cdef void rearm(Poll* poll, Conn* conn) noexcept nogil
 cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil
 cdef void listen_on(Poll* poll) noexcept nogil
 cdef void listen_off(Poll* poll) noexcept nogil
+cdef void leave_accepting(Poll* poll) noexcept nogil
+cdef void show_open(Poll* poll) noexcept nogil
 cdef int accept_some(Poll* poll, int place, int most, bint rescue) noexcept nogil
 cdef void ring(int bell) noexcept nogil
 cdef void hear(int bell) noexcept nogil

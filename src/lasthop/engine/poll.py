@@ -13,6 +13,7 @@ connection back on the list. The end of the peer's bytes comes as EPOLLRDHUP, so
 """
 
 import cython
+from cython.cimports.lasthop.engine.balance import leaves_to_another, level_share
 from cython.cimports.lasthop.engine.connection import (
     EXPIRED,
     READY,
@@ -249,7 +250,7 @@ def close_conn(poll, conn):
     close(conn.fd)
     unplace(cython.address(poll.wheel), conn)
     poll.wheel.open -= 1
-    poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    show_open(poll)
     pthread_mutex_unlock(cython.address(poll.wheel.lock))
     free_conn(conn)
 
@@ -268,19 +269,64 @@ def listen_on(poll):
                 if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.listeners[i].fd, cython.address(ready)) == 0:
                     poll.listeners[i].listening = True
         __atomic_store_n(cython.address(poll.accepting), 1, __ATOMIC_RELEASE)
+        poll.leaving = False
+        if poll.board != cython.NULL:
+            level_share(poll.board, poll.share)
+            __atomic_store_n(cython.address(poll.share.listens), 1, __ATOMIC_SEQ_CST)
     pthread_mutex_unlock(cython.address(poll.accept_lock))
 
 
 def listen_off(poll):
-    """Leave the accepting to others, or to later."""
-    i: cython.int
+    """Accept no more, for now or for good."""
     pthread_mutex_lock(cython.address(poll.accept_lock))
-    __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
+    _stop_accepting(poll)
+    poll.leaving = False
+    _unlisten(poll)
+    pthread_mutex_unlock(cython.address(poll.accept_lock))
+
+
+def leave_accepting(poll):
+    """Leave the accepting to others that have less to do, until `listen_on`."""
+    pthread_mutex_lock(cython.address(poll.accept_lock))
+    if poll.accepting and not poll.leaving:
+        poll.leaving = True
+        __atomic_store_n(cython.address(poll.share.listens), 0, __ATOMIC_SEQ_CST)
+        _unlisten(poll)
+    pthread_mutex_unlock(cython.address(poll.accept_lock))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _unlisten(poll: cython.pointer(Poll)) -> cython.void:
+    i: cython.int
     for i in range(poll.nlisteners):
         if poll.listeners[i].listening:
             epoll_ctl(poll.epoll, EPOLL_CTL_DEL, poll.listeners[i].fd, cython.NULL)
             poll.listeners[i].listening = False
-    pthread_mutex_unlock(cython.address(poll.accept_lock))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _stop_accepting(poll: cython.pointer(Poll)) -> cython.void:
+    __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
+    if poll.board != cython.NULL:
+        __atomic_store_n(cython.address(poll.share.listens), 0, __ATOMIC_SEQ_CST)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_ahead(poll: cython.pointer(Poll)) -> cython.bint:
+    return poll.now >= poll.insists and leaves_to_another(poll.board, poll.share)
+
+
+def show_open(poll):
+    """Write how many connections are open to where others read it."""
+    poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    if poll.board != cython.NULL:
+        poll.share.open = poll.wheel.open
 
 
 @cython.cfunc
@@ -307,6 +353,7 @@ def accept_some(poll, place, most, rescue):
     is never in the epoll set at all. The attendant (`rescue`), which may not touch the list, puts them into the set.
     """
     count: cython.int = 0
+    ahead: cython.bint = False
     fd: cython.int
     address: sockaddr_storage
     size: socklen_t
@@ -315,7 +362,10 @@ def accept_some(poll, place, most, rescue):
     pthread_mutex_lock(cython.address(poll.accept_lock))
     while count < most and __atomic_load_n(cython.address(poll.accepting), __ATOMIC_SEQ_CST):
         if poll.wheel.open >= poll.most_open:
-            __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
+            _stop_accepting(poll)
+            break
+        # One is taken in any case: the kernel has woken this worker for it, and perhaps no other.
+        if count and not rescue and poll.board != cython.NULL and _is_ahead(poll):
             break
         if listener.family == AF_UNIX:
             fd = accept4(listener.fd, cython.NULL, cython.NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -333,13 +383,16 @@ def accept_some(poll, place, most, rescue):
             if errno != EAGAIN:
                 # No descriptor or memory left: those who want to connect wait in the queue until some connections have ended.
                 poll.starved = clock_ns(CLOCK_MONOTONIC_COARSE)
-                __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
+                _stop_accepting(poll)
             break
         conn = open_conn(cython.address(poll.wheel), fd, clock_ns(CLOCK_MONOTONIC_COARSE) + poll.head_ns)
         if conn == cython.NULL:
             close(fd)
             break
         count += 1
+        if poll.board != cython.NULL:
+            poll.share.open = poll.wheel.open
+            poll.share.taken += 1
         conn.listener = cython.cast(uint16_t, place)
         conn.family = cython.cast(uint16_t, listener.family)
         if listener.family != AF_UNIX:
@@ -354,8 +407,11 @@ def accept_some(poll, place, most, rescue):
             push(poll, conn)
     if count:
         atomic_add_u64(cython.address(poll.count[ACCEPTED]), cython.cast(uint64_t, count), __ATOMIC_SEQ_CST)
-        poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+        show_open(poll)
+        ahead = poll.board != cython.NULL and not rescue and _is_ahead(poll)
     pthread_mutex_unlock(cython.address(poll.accept_lock))
+    if ahead:
+        leave_accepting(poll)
     return count
 
 
@@ -407,6 +463,8 @@ def collect(poll, timeout):
         listen_on(poll)
     elif not poll.accepting and poll.nlisteners and poll.listeners[0].listening:
         listen_off(poll)
+    elif poll.leaving and not _is_ahead(poll):
+        listen_on(poll)
     n = epoll_wait(poll.epoll, events, BATCH, timeout)
     refresh_clock(poll)
     return take_events(poll, cython.cast(cython.p_void, events), n) if n > 0 else n

@@ -17,6 +17,7 @@ import threading
 import cython
 from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.lasthop.engine.attendant import end_attendant, start_attendant
+from cython.cimports.lasthop.engine.balance import MOST_SHARES, Share, close_share, open_share
 from cython.cimports.lasthop.engine.call import no_input
 from cython.cimports.lasthop.engine.connection import FIRST, IDLE, SPOKES, Conn, place
 from cython.cimports.lasthop.engine.forks import generation
@@ -64,7 +65,7 @@ from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memset
 
 from lasthop.engine.filewrapper import FileWrapper
-from lasthop.engine.slot import SLOT_FIELDS, SLOT_SIZE
+from lasthop.engine.slot import BOARD_SIZE, SLOT_FIELDS, SLOT_SIZE
 from lasthop.http1.limits import Limits
 
 _NO_INPUT = no_input()
@@ -76,6 +77,7 @@ class Engine:
     `listeners`: (descriptor of a listening socket, SERVER_NAME, SERVER_PORT) each. `threads`: how many will call `serve`. Time-outs in seconds.
     `on_retire` is called once, by a serving thread, when `max_requests` have been served. `access(environ, status, body_bytes, seconds)` is called
     after each reply. `log` gets application errors with their traceback, `errors` is `wsgi.errors`. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
+    `board`: BOARD_SIZE writable bytes that all workers of a server share, `place`: this worker's number there, from 0; so the load is even among them.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Engine:
         log=None,
         errors=None,
         slot=None,
+        board=None,
+        place=0,
     ):
         if self.opened:
             raise RuntimeError("the engine is open already")
@@ -111,6 +115,15 @@ class Engine:
             raise ValueError(f"a slot has {SLOT_SIZE} bytes, not {len(self.service.slot)}")
         self.service.slot[:] = 0
         self.service.poll.count = cython.cast(cython.pointer(uint64_t), cython.address(self.service.slot[0]))
+        if board is not None and 0 <= place < MOST_SHARES:
+            self.service.board = memoryview(board).cast("B")
+            if len(self.service.board) < BOARD_SIZE:
+                raise ValueError(f"a board has {BOARD_SIZE} bytes, not {len(self.service.board)}")
+            self.service.poll.board = cython.cast(
+                cython.pointer(Share), cython.address(self.service.board[0])
+            )
+            self.service.poll.share = self.service.poll.board + cython.cast(cython.int, place) + 1
+            open_share(self.service.poll.board, self.service.poll.share)
         self.service.poll.threads = threads
         self.service.poll.most_open = max_connections
         self.service.poll.head_ns = int(head_timeout * 1e9)
@@ -270,6 +283,8 @@ class Engine:
         poll.linger_ns = cython.cast(int64_t, linger * 1e9)
         poll.drain_begun = False
         __atomic_store_n(cython.address(poll.draining), 1, __ATOMIC_SEQ_CST)
+        if poll.board != cython.NULL:
+            close_share(poll.share)
         listen_off(poll)  # a thread may have put them back meanwhile; from now on none does
         self._wake_all()
 
@@ -309,6 +324,8 @@ class Engine:
         if poll.serving:
             raise RuntimeError("close() was called while a thread is in serve()")
         end_attendant(poll)
+        if poll.board != cython.NULL:
+            close_share(poll.share)
         for i in range(SPOKES):
             while poll.wheel.spokes[i] != cython.NULL:
                 end(self.service, poll.wheel.spokes[i])
@@ -342,6 +359,8 @@ class Engine:
         ):
             self._park()
             return 0
+        if poll.board != cython.NULL and not poll.draining:
+            __atomic_store_n(cython.address(poll.share.ready), 1, __ATOMIC_SEQ_CST)
         if poll.threads == 1:
             with cython.nogil:
                 collect(poll, -1)
