@@ -12,6 +12,7 @@ import pytest
 
 from lasthop import engine as compiled
 
+Engine: Callable[..., Any] = compiled.Engine
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -32,7 +33,7 @@ def ask(connected: socket.socket) -> bytes:
 
 def test_a_board_that_is_too_small_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a board has 16384 bytes, not 64"):
-        compiled.Engine(answering(b"a"), [], board=bytearray(64), place=0)
+        Engine(answering(b"a"), [], board=bytearray(64), place=0)
 
 
 @pytest.mark.parametrize("places", [(0, 1), (253, 254)])
@@ -45,9 +46,7 @@ def test_engines_on_one_board_take_connections_in_turn(
         listening.bind(path)
         listening.listen()
         engines = [
-            compiled.Engine(
-                answering(b"%d" % place), [(listening.fileno(), "a", "80")], board=board, place=place
-            )
+            Engine(answering(b"%d" % place), [(listening.fileno(), "a", "80")], board=board, place=place)
             for place in places
         ]
         threads = [threading.Thread(target=each.serve) for each in engines]
@@ -72,6 +71,6 @@ def test_engines_on_one_board_take_connections_in_turn(
 
 def test_an_engine_beyond_the_board_serves_without_it(short_directory: Path) -> None:
     board = bytearray(compiled.BOARD_SIZE)
-    engine = compiled.Engine(answering(b"a"), [], board=board, place=255)
+    engine = Engine(answering(b"a"), [], board=board, place=255)
     engine.close()
     assert bytes(compiled.BOARD_SIZE) == board

@@ -8,10 +8,11 @@ from typing import Any
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """``/sleep`` takes a second; anything else nothing."""
+    """``/sleep`` takes a second; anything else nothing. The answer is the pid."""
     if environ["PATH_INFO"] == "/sleep":
         with Path(os.environ["ENTERED"]).open("a") as entered:
             entered.write("in\n")
         time.sleep(1.0)
-    start_response("200 OK", [("Content-Length", "0")])
-    return []
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]

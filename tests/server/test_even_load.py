@@ -3,12 +3,15 @@
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from lasthop.demo.asking import Connection
 from lasthop.demo.serving import Serving
 from tests.conftest import Serve
+
+from .conftest import until
 
 
 def ask(connection: Connection, path: str = "/") -> int:
@@ -77,11 +80,15 @@ def test_a_worker_that_is_stopped_holds_nobody_back(serve: Serve, threads: str) 
     assert {other: 30} == then
 
 
-def test_a_worker_that_is_busy_gets_no_more_while_another_is_idle(serve: Serve) -> None:
-    server = serve("applications:application", "--workers", "2", "--threads", "1")
+def test_a_worker_that_is_busy_gets_no_more_while_another_is_idle(
+    serve: Serve, short_directory: Path
+) -> None:
+    entered = short_directory / "entered"
+    server = serve("occupied:application", "--workers", "2", "--threads", "1", env={"ENTERED": str(entered)})
     wait_for(server, 2)
     sleeping = server.connect(server.unix)
-    sleeping.request("GET", "/sleep?1")
+    sleeping.request("GET", "/sleep")
+    until(entered.exists)
     connections, had = keep_open(server, server.unix, 20)
     busy = int(sleeping.getresponse().read())
     close([*connections, sleeping])

@@ -40,8 +40,8 @@ def test_never_none() -> None:
 def test_room_for_descriptors_is_made_without_opening_any() -> None:
     pid = os.fork()
     if pid == 0:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         make_room(2048)
         size = int(re.search(r"FDSize:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
-        os._exit(0 if size >= 2048 and before == len(os.listdir("/proc/self/fd")) else 1)
+        os._exit(0 if size >= 2048 and before == len(list(Path("/proc/self/fd").iterdir())) else 1)
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
