@@ -35,6 +35,12 @@ def wait_for(server: Serving, workers: int) -> None:
         connection.close()
 
 
+def states(pid: int) -> set[str]:
+    """What all threads of a process do, as /proc has it."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return {(each / "stat").read_text().rpartition(")")[2].split()[0] for each in tasks}
+
+
 def close(connections: list[Connection]) -> None:
     for each in connections:
         each.close()
@@ -72,6 +78,7 @@ def test_a_worker_that_is_stopped_holds_nobody_back(serve: Serve, threads: str) 
     close([each for each in connections if ask(each) == stopped])
     os.kill(stopped, signal.SIGSTOP)
     try:
+        until(lambda: states(stopped) == {"T"})  # a thread on the other processor may still be accepting
         more, then = keep_open(server, server.unix, 30)
         close(more)
     finally:

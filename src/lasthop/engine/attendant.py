@@ -134,6 +134,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     used: int64_t
     turns: uint64_t = poll.turns
     turned: int64_t = now  # when `turns` last moved
+    free: int64_t = now  # when a thread last waited, or turned: one that is woken for what another worker took has done neither
     hurry: int64_t = 0  # until when to look around often: a thread was woken because others were blocked
     quiet: int64_t = now  # since when somebody waits for events, and nothing happens
     calm: int64_t = now  # since when the threads have only computed, turning all the time
@@ -149,6 +150,8 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         waiting = __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST)
         if poll.turns != turns:
             turned = now
+        if waiting or poll.turns != turns:
+            free = now
         if waiting or poll.turns != turns or not poll.serving:
             poll.count[TURNED_NS] = cython.cast(uint64_t, now)
         if not waiting or poll.turns != turns:
@@ -167,7 +170,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         if poll.board != cython.NULL:
             __atomic_store_n(
                 cython.address(poll.share.ready),
-                not poll.draining and poll.serving and (waiting or now - turned <= 5 * _MS),
+                not poll.draining and poll.serving and now - free <= 5 * _MS,
                 __ATOMIC_SEQ_CST,
             )
             seen = (
