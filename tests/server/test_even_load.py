@@ -72,7 +72,7 @@ def test_connections_of_one_request_are_spread_over_the_workers(serve: Serve, th
 def test_a_worker_that_is_stopped_holds_nobody_back(serve: Serve, threads: str) -> None:
     server = serve("applications:application", "--workers", "2", "--threads", threads)
     wait_for(server, 2)
-    connections, had = keep_open(server, server.unix, 8)
+    connections, had = keep_open(server, server.unix, 60)
     stopped, other = had
     # It has nothing to do and said that it waits; now it looks like the better one for ever.
     close([each for each in connections if ask(each) == stopped])
