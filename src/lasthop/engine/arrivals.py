@@ -10,7 +10,7 @@ not want any does not leave any either. The accept lock guards both.
 """
 
 import cython
-from cython.cimports.lasthop.engine.balance import leaves_to_another, level_share
+from cython.cimports.lasthop.engine.balance import another_has_fewer, leaves_to_another, level_share
 from cython.cimports.lasthop.engine.connection import (
     EXPIRED,
     READY,
@@ -212,9 +212,11 @@ def accept_some(poll, place, most, rescue):
         if poll.wheel.open >= poll.most_open:
             _stop_accepting(poll)
             break
-        # One is taken in any case: the kernel has woken this worker for it, and perhaps no other.
-        if count and not rescue and _is_ahead(poll):
-            break
+        # One is taken in any case: the kernel has woken this worker for it, and perhaps no other. No more than one at a time while another
+        # has fewer: if that one has left the accepting to this worker, it will look again soon.
+        if count and not rescue and poll.board != cython.NULL and poll.now >= poll.insists:
+            if another_has_fewer(poll.board, poll.share) or leaves_to_another(poll.board, poll.share):
+                break
         if listener.family == AF_UNIX:
             fd = accept4(listener.fd, cython.NULL, cython.NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
         else:

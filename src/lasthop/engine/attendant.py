@@ -18,7 +18,12 @@ sets threads that only wait for the GIL against each other.
 
 import cython
 from cython.cimports.lasthop.engine.arrivals import accept_some, listen_anew, listen_on
-from cython.cimports.lasthop.engine.balance import another_is_ready, is_asked_more, leaves_to_another
+from cython.cimports.lasthop.engine.balance import (
+    another_is_ready,
+    is_asked_more,
+    leaves_to_another,
+    taken_by_all,
+)
 from cython.cimports.lasthop.engine.connection import (
     BODY,
     EXPIRED,
@@ -62,6 +67,7 @@ from cython.cimports.lasthop.engine.linux import (
     sigset_t,
 )
 from cython.cimports.lasthop.engine.poll import (
+    ACCEPTED,
     ACCEPTS,
     MOST_LISTENERS,
     PROMOTED,
@@ -87,9 +93,15 @@ _CALM_NS = cython.declare(int64_t, 10000000)
 _COMPARE_NS = cython.declare(int64_t, 100000000)
 """How often the workers' requests are compared; at most one kept connection moves each time."""
 _OVERDUE_NS = cython.declare(int64_t, 4000000)
-"""How long connections may wait for those that they are left to."""
+"""How long connections may wait for those that they are left to, before one that is free takes them all the same."""
+_OVERDUE_MOST_NS = cython.declare(int64_t, 20000000)
+"""The same for one that is busy: what it takes will wait for its threads, but a full queue refuses."""
 _INSIST_NS = cython.declare(int64_t, 20000000)
-"""How long a worker accepts whatever the others have, when those that it left a connection to did not come for it."""
+"""How long one that is busy accepts whatever the others have, when those that are not did not come for a connection."""
+_INSIST_MOST_NS = cython.declare(int64_t, 100000000)
+"""How long at most one that is not busy does, when that happens again and again; at first it takes no more than what waits."""
+_FORGET_NS = cython.declare(int64_t, 500000000)
+"""After so long without it, it is as if for the first time."""
 _LONG_NS = cython.declare(int64_t, 30000)
 """An application that takes longer than this for a request has its replies held back until nothing is ready."""
 
@@ -144,7 +156,6 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     alone: cython.bint  # all threads are busy, and the other workers too: the attendant accepts
     waiting: cython.int
     coarse: int64_t
-    seen: int64_t = 0  # since when connections have been waiting for somebody to accept them
     compared: int64_t = now  # when the worker's requests were last compared with the others'
     requests: uint64_t = poll.count[REQUESTS]  # at that time
     while not poll.attendant_ends:
@@ -170,7 +181,8 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         if ticked:
             _turn_wheel(poll, coarse)
         busy = not waiting and now - turned > 5 * _MS
-        seen = _look_after(poll, seen, now, coarse, busy) if poll.leaving or busy or seen or ticked else 0
+        if poll.leaving or busy or poll.seen or ticked:
+            _look_after(poll, now, coarse, busy)
         if poll.board != cython.NULL:
             __atomic_store_n(
                 cython.address(poll.share.ready),
@@ -220,7 +232,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         turns = poll.turns
         before = now
         cpu = used
-        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS and seen == 0, alone)
+        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS and poll.seen == 0, alone)
     return cython.NULL
 
 
@@ -272,33 +284,49 @@ def _listeners(poll: cython.pointer(Poll), looked_at: cython.pointer(pollfd)) ->
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _look_after(
-    poll: cython.pointer(Poll), seen: int64_t, now: int64_t, coarse: int64_t, busy: cython.bint
-) -> int64_t:
-    """See that what comes is accepted, by whomever it was left to or the kernel woke for it: since when it has waited, 0 if none does."""
+def _look_after(poll: cython.pointer(Poll), now: int64_t, coarse: int64_t, busy: cython.bint) -> cython.void:
+    """See that somebody takes what comes: those to whom it was left, or whom the kernel woke for it."""
     looked_at: pollfd[MOST_LISTENERS]
     at_once: timespec
+    taken: int64_t
     at_once.tv_sec = 0
     at_once.tv_nsec = 0
     if poll.leaving and not leaves_to_another(poll.board, poll.share):
         listen_on(poll)
-        return 0
+        poll.seen = 0
+        return
     if (
         poll.draining
         or not poll.accepting
         or ppoll(looked_at, _listeners(poll, looked_at), cython.address(at_once), cython.NULL) <= 0
     ):
-        return 0
-    if seen == 0 or now - seen < _OVERDUE_NS:
-        return seen if seen else now
+        poll.seen = 0
+        return
+    taken = (
+        cython.cast(int64_t, poll.count[ACCEPTED]) if poll.board == cython.NULL else taken_by_all(poll.board)
+    )
+    if poll.seen == 0 or taken != poll.seen_taken:
+        # The queue is not empty, but somebody is at it.
+        poll.seen = now
+        poll.seen_taken = taken
+        return
+    if now - poll.seen < (_OVERDUE_MOST_NS if busy else _OVERDUE_NS):
+        return
+    poll.seen = 0
     if poll.leaving or busy:
-        poll.insists = coarse + _INSIST_NS
+        # One that was only slow to come gets the next one again. One that never comes holds up fewer and fewer.
+        poll.insists_ns = (
+            0
+            if now - poll.overdue > _FORGET_NS
+            else min(2 * poll.insists_ns + _INSIST_NS // 4, _INSIST_MOST_NS)
+        )
+        poll.overdue = now
+        poll.insists = coarse + (max(poll.insists_ns, _INSIST_NS) if busy else poll.insists_ns)
     if poll.leaving:
         listen_on(poll)
     elif not busy:
         # The kernel has woken one worker for it, and that one was killed before it came.
         listen_anew(poll)
-    return 0
 
 
 @cython.cfunc

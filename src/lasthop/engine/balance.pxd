@@ -21,6 +21,8 @@ cdef struct Share:
 cdef void open_share(Share* board, Share* mine) noexcept nogil
 cdef void close_share(Share* mine) noexcept nogil
 cdef void level_share(Share* board, Share* mine) noexcept nogil
+cdef int64_t taken_by_all(Share* board) noexcept nogil
 cdef bint leaves_to_another(Share* board, Share* mine) noexcept nogil
+cdef bint another_has_fewer(Share* board, Share* mine) noexcept nogil
 cdef bint is_asked_more(Share* board, Share* mine) noexcept nogil
 cdef bint another_is_ready(Share* board, Share* mine) noexcept nogil

@@ -67,6 +67,15 @@ def _most_taken(board: cython.pointer(Share), mine: cython.pointer(Share)) -> in
     return most
 
 
+def taken_by_all(board):
+    """How many connections all workers together have taken: as long as it moves, somebody takes them."""
+    i: cython.int
+    total: int64_t = 0
+    for i in range(1, _in_use(board) + 1):
+        total += board[i].taken
+    return total
+
+
 def level_share(board, mine):
     """Do not be further behind the others than `_BEHIND`."""
     most: int64_t = _most_taken(board, mine) - _BEHIND
@@ -89,6 +98,21 @@ def leaves_to_another(board, mine):
                 other.open + other.surcharge + SLACK < load
                 or (other.open + other.surcharge <= load and other.taken + TAKEN_SLACK < mine.taken)
             )
+        ):
+            return True
+    return False
+
+
+def another_has_fewer(board, mine):
+    """Is there one, perhaps because it has left the accepting to this worker, that could have the next before it?"""
+    i: cython.int
+    other: cython.pointer(Share)
+    for i in range(1, _in_use(board) + 1):
+        other = board + i
+        if (
+            other != mine
+            and __atomic_load_n(cython.address(other.ready), __ATOMIC_SEQ_CST)
+            and other.open + other.surcharge + SLACK < mine.open + mine.surcharge
         ):
             return True
     return False

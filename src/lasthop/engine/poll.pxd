@@ -69,6 +69,11 @@ cdef struct Poll:
     bint leaving            # the accepting is left to others: the listeners are not in the set (arrivals.py)
     int shedding            # atomic: a reply that can is to end its connection, so that the peer's next one goes to another worker
     int64_t insists         # CLOCK_MONOTONIC_COARSE, ns: until then it accepts whatever the others have
+    # The attendant's own, CLOCK_MONOTONIC, ns
+    int64_t seen            # since when connections have been waiting and nobody has taken any; 0: none waits
+    int64_t seen_taken      # how many had been taken by then
+    int64_t overdue         # when that was last too long
+    int64_t insists_ns      # for how long it insisted then
     int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
     # Ending
     int draining            # atomic
