@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
-from lasthop.server import exits, logs, slots
+from lasthop.server import exits, logs, openfiles, slots
 from lasthop.server.logs import ErrorStream, Sink
 from lasthop.server.signals import Signals, hold, release
 from lasthop.server.target import Application, Target
@@ -116,7 +116,9 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
     from lasthop import engine as compiled
 
     settings = post.settings
+    openfiles.make_room(post.connections)
     assert compiled.SLOT_SIZE <= slots.PAGE_BYTES
+    assert compiled.BOARD_SIZE == slots.BOARD_BYTES
     make: Callable[..., Engine] = compiled.Engine
     engine = make(
         application,
@@ -147,6 +149,8 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
         proxy_protocol=settings.proxy_protocol,
         on_notice=post.trust.notice,
         errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
+        board=slots.board(post.slots),
+        place=post.slot,
         slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
     )
     return engine, 8 * compiled.SLOT_FIELDS.index("turned_ns")
