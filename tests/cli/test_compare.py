@@ -70,6 +70,11 @@ def test_a_body_from_a_file(tmp_path: Path) -> None:
         (["--rounds", "9" * 400], "at most"),
         (["--threads", "100000"], "at most 1000"),
         (["--burst", "-1"], "at least 0"),
+        (["--rate", "0.0000001"], "at least 0.01"),
+        (["-H", "A: \u20ac"], "cannot be sent"),
+        (["-H", "\u00dc: x"], "cannot be sent"),
+        (["-H", "Content-Length: 5"], "made by lasthop itself"),
+        (["-H", "Host: a", "-H", "host: b"], "twice"),
         (["--expect-status", "1000"], "at most 599"),
         (["--head=Authorization: Bearer hush"], "there is no option --head"),
         (["--path", "shop"], "must begin with /"),
@@ -93,6 +98,11 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
 ) -> None:
     assert 2 == main(["compare", "shop:app", "--front", "direct", "--html", "/no/such/dir/page.html"])
     assert "/no/such/dir" in capsys.readouterr().err
+    for option in ("--html", "--json"):
+        assert 2 == main(["compare", "shop:app", "--front", "direct", option, str(HERE)])
+        assert "Is a directory" in capsys.readouterr().err
+        assert 2 == main(["compare", "shop:app", "--front", "direct", option, "n" * 300])
+        assert "too long" in capsys.readouterr().err
 
 
 def test_a_comparison_is_shown_saved_and_shown_again(
@@ -221,12 +231,9 @@ def test_a_full_disk_costs_the_files_and_not_the_answer(
 ) -> None:
     monkeypatch.chdir(HERE)
     options = ["--front", "direct", "--rounds", "2", "--keep-alive", "on", "--burst", "0", "-q"]
-    with tempfile.TemporaryDirectory() as directory:
-        json = Path(directory) / "it.json"
-        json.mkdir()  # no file can take its place, for root neither
-        assert HopFailed.exit_code == main(["compare", "applications:hello", *options, "--json", str(json)])
+    assert HopFailed.exit_code == main(["compare", "applications:hello", *options, "--json", "/dev/full"])
     out = capsys.readouterr().out
-    assert f"{json} could not be written: Is a directory" in " ".join(out.split())
+    assert "/dev/full could not be written: No space left on device" in " ".join(out.split())
     assert "/dev/full cannot be written: No space left on device" in _page_error(made(CELLS, WIN), capsys)
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lasthop.compare.results import load, merge
+from lasthop.compare.results import load, merge, write_whole
 from lasthop.errors import ResultsUnreadable
 from tests.compare.made import BURSTS, CELLS, SAME, TCP, TCP_CLOSE, UNIX, WIN, made
 
@@ -97,3 +98,21 @@ def test_rounds_of_a_cell_leave_out_where_it_is_missing() -> None:
 
 def test_distributions_are_merged() -> None:
     assert [(1, 3), (2, 1), (5, 4)] == merge([[(1, 1), (5, 4)], [(1, 2), (2, 1)], []])
+
+
+def test_a_name_that_leads_to_a_file_goes_on_leading_there(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "file.json")
+    made(CELLS, SAME, rounds=2).save(tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert load(tmp_path / "file.json") == load(tmp_path / "link.json")
+
+
+def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(tmp_path / "pipe", "text")
+        assert b"text" == os.read(reader, 100)
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()

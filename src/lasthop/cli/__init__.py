@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from lasthop.cli.words import Parser, did_you_mean
+from lasthop.cli.words import Parser, did_you_mean, say
 from lasthop.errors import LasthopError, Stopped, UsageError
 
 COMMANDS = {
@@ -29,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except LasthopError as error:
-        # It may have words of an application or a file in it, which a terminal must not obey.
-        text = "".join(c if c.isprintable() or c == "\n" else " " for c in str(error))
-        print(f"lasthop: {text}", file=sys.stderr)
+        say(error)
         return error.exit_code
     except BrokenPipeError:  # whoever read it has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lasthop.cli.words import Parser, did_you_mean
+from lasthop.cli.words import Parser, did_you_mean, say
 from lasthop.errors import HopFailed, MissingExtra, Stopped, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ rounds, side by side. Nothing outside this machine is asked, and nothing that ru
 
 lasthop compare show FILE.json         shows a comparison that was saved
 lasthop compare diff A.json B.json     shows what changed between two"""
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110, 5.6.2)."""
 
 LINKS = ("unix", "tcp", "tcp6")
 KEEP = {"on": True, "off": False}
@@ -136,8 +140,8 @@ def _compare(arguments: list[str]) -> int:
     words = parser().read(arguments)
     plan = plan_of(words)
     for path in (words.json, words.html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+        if path is not None:
+            _see_writable(path)
     _keep_apart(words.json, words.html)
     from lasthop.compare import experiment
 
@@ -148,7 +152,8 @@ def _compare(arguments: list[str]) -> int:
         except HopFailed as error:
             if not heard:
                 raise
-            raise Stopped(heard[0]) from error
+            say(error)
+            return 128 + heard[0]
     try:
         code = _tell(results, words.html)
     except OSError:
@@ -223,6 +228,8 @@ def plan_of(words: argparse.Namespace) -> Plan:
         bodies=bodies,
         rates=_numbers("--rate", words.rate, float, 0, 1e6),
     )
+    if any(0 < rate < 0.01 for rate in factors.rates):
+        raise UsageError("--rate must be 0 or at least 0.01", "")
     request = _request(words, body, any(bodies))
     # Thousands of requests at once are asked of no application by themselves where each may change something.
     size = bursts.size() if request.method in ("GET", "HEAD") else 0
@@ -263,7 +270,18 @@ def _request(words: argparse.Namespace, body: bytes, sized: bool) -> Request:
         name, colon, value = header.partition(":")
         if not colon or not name.strip() or any(c in header for c in "\r\n\0"):
             raise UsageError(f"--header {header!r} is not NAME: VALUE", "--header 'Accept: text/html'")
+        if name.strip().lower() in ("content-length", "transfer-encoding", "connection"):
+            raise UsageError(
+                f"--header {name.strip()} is made by lasthop itself", "--data, --body-bytes, --keep-alive"
+            )
+        if not TOKEN.fullmatch(name.strip()) or any(ord(c) > 255 for c in value):
+            raise UsageError(
+                f"--header {header!a} cannot be sent: a name has letters, digits and -, a value no other alphabet's characters",
+                "",
+            )
         headers.append((name.strip(), value.strip()))
+    if [name.lower() for name, _ in headers].count("host") > 1:
+        raise UsageError("--header names the host twice", "")
     if not words.path.startswith("/") or any(c <= " " or c > "~" for c in words.path):
         raise UsageError(
             f"--path {words.path!r} must begin with / and be written as in a URL, with %20 for a blank", ""
@@ -320,6 +338,22 @@ def _numbers(option: str, text: str, kind: Callable[[str], T], least: float, mos
             raise UsageError(f"{option} is {word}, but must be from {least:g} to {most:g}", "")
         found.append(value)
     return found
+
+
+def _see_writable(path: Path) -> None:
+    """Now, not after a minute of measuring."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+    try:
+        there = path.exists()
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "another name or directory"
+        ) from error
 
 
 def _keep_apart(results: Path | None, html: Path | None) -> None:

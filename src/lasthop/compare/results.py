@@ -181,6 +181,7 @@ class Results:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is whole at every moment; what is no regular file is written to. Raises OSError."""
+    path = path.resolve()
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_text(text)
         return
