@@ -257,3 +257,16 @@ def test_no_other_process_has_the_status_socket_open(start: Start) -> None:
     inode = listening_inode(name_of(server.pid).removeprefix("unix:"))
     assert inode in inodes_of(server.pid)
     assert not any(inode in inodes_of(each) for each in server.workers())
+
+
+def test_the_status_socket_goes_to_the_server_that_takes_over(start: Start, tmp_path: Path) -> None:
+    at = f"unix:{tmp_path}/status.sock"
+    first = start(status_socket=at)
+    second = start(bind=first.addresses, status_socket=at, replace=True)
+    assert 0 == first.wait()
+    second.wait_log("status at")
+    assert second.pid == status(second, at)["pid"]
+    assert "Traceback" not in first.log() + second.log()
+    second.send(signal.SIGTERM)
+    assert 0 == second.wait()
+    assert [] == list(tmp_path.glob("*.sock"))

@@ -429,6 +429,7 @@ class Supervisor:
             log.info("stopping%s", " quickly" if quick else "")
             self._stopping = True
             self._code = code
+            self._selector.unregister(self._takeover)
             self._takeover.close()
             if self._takeover.others_serve is None:
                 self._systemd.stopping()
