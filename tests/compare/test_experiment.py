@@ -148,7 +148,7 @@ def heeding_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_gives_what_there_is_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     file, page, places = tmp_path / "results.json", tmp_path / "page.html", tmp_path / "places"
     places.mkdir()

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .asking_status import ask, inodes_of, listening_inode, name_of, status
-from .conftest import Server, Start, children_of, until
+from .conftest import Server, Start, children_of, hold_still, until
 from .test_ready import next_message, notified
 
 __all__ = ["notified"]
@@ -67,20 +67,6 @@ def fill(stack: ExitStack, path: str, connections: int) -> None:
         made = stack.enter_context(socket.socket(socket.AF_UNIX))
         made.setblocking(False)
         made.connect(path)
-
-
-def hold_still(worker: int) -> None:
-    """Stop all threads of a worker, and wait until they stand: it accepts nothing any more."""
-    os.kill(worker, signal.SIGSTOP)
-    until(
-        lambda: (
-            {"T"}
-            == {
-                each.read_text().rpartition(")")[2].split()[0]
-                for each in Path(f"/proc/{worker}/task").glob("*/stat")
-            }
-        )
-    )
 
 
 def metrics(server: Server) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ import pytest
 
 from lasthop.server.processors import usable_processors
 
-from .conftest import HERE, Connection, Start, is_there, until
+from .conftest import HERE, Connection, Start, hold_still, is_there, until
 
 VERSIONED = """\
 def application(environ, start_response):
@@ -275,7 +275,7 @@ def test_reloaded_is_said_when_the_old_code_accepts_nobody_any_more(start: Start
     write_version(tmp_path, "old")
     server = start("versioned:application", pythonpath=[str(tmp_path)])
     (old,) = server.workers()
-    os.kill(old, signal.SIGSTOP)
+    hold_still(old)
     try:
         write_version(tmp_path, "new")
         server.send(signal.SIGHUP)
