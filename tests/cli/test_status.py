@@ -117,12 +117,12 @@ def test_another_user_is_told_whom_to_become(serve: Serve) -> None:
 class Impostor:
     """Somebody who listens where a server would, and answers whatever it likes."""
 
-    def __init__(self, pid: int, answer: bytes | None) -> None:
+    def __init__(self, pid: int, answer: bytes | None, namespace: int = 0) -> None:
         self.pid = pid
         self._answer = answer
         self._kept: list[socket.socket] = []
         self._socket = socket.socket(socket.AF_UNIX)
-        name = f"{running.PREFIX}{Path('/proc/self/ns/pid').stat().st_ino}/{pid}"
+        name = f"{running.PREFIX}{namespace or Path('/proc/self/ns/pid').stat().st_ino}/{pid}"
         self._socket.bind(b"\0" + name.encode())
         self._socket.listen(64)
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -207,12 +207,26 @@ def test_an_answer_that_is_none_is_an_error_in_words(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("namespace", [0, 7])
 def test_a_name_that_is_not_its_listeners_own_does_not_count(
-    impostors: list[Impostor], capsys: Captured
+    impostors: list[Impostor], capsys: Captured, namespace: int
 ) -> None:
-    impostors.append(Impostor(1, b'HTTP/1.1 200 OK\r\n\r\n{"lasthop": "0", "pid": 1}'))
+    impostors.append(Impostor(1, b'HTTP/1.1 200 OK\r\n\r\n{"lasthop": "0", "pid": 1}', namespace))
     assert 1 == main(["status", "1"])
     assert "pid 1 is no lasthop that can be asked" in capsys.readouterr().err
+
+
+def test_any_number_of_false_names_hides_no_server(serve: Serve, capsys: Captured) -> None:
+    server = serve("lasthop.demo:app")
+    own = Path("/proc/self/ns/pid").stat().st_ino
+    with contextlib.ExitStack() as stack:
+        for number in range(running.MOST_SERVERS + 10):
+            taken = stack.enter_context(socket.socket(socket.AF_UNIX))
+            taken.bind(f"\0{running.PREFIX}{own}/{number}")
+            taken.listen()
+        assert 0 == main(["status"])
+        assert f"pid {server.pid}" in " ".join(capsys.readouterr().out.split())
+        assert 0 == main(["status", str(server.pid)])
 
 
 def test_watch_asks_until_ctrl_c(serve: Serve) -> None:

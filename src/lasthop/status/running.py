@@ -10,13 +10,14 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lasthop.errors import AddressError, LasthopError, NoServer, NotTold
 from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress, parse
-from lasthop.link.peer import peer_of
+from lasthop.link.peer import command_of, peer_of
 
 SECONDS = 5.0
 """How long one server may take to answer."""
@@ -42,7 +43,17 @@ class Found(NamedTuple):
 
 
 def found() -> list[Found]:
-    """All names of this network namespace that look like a status socket."""
+    """The names of this network namespace that look like a status socket, the likeliest first, since anybody can take any number of them."""
+    own = _own_namespace()
+
+    def likely(each: Found) -> tuple[bool, bool, int]:
+        is_own = each.namespace == own
+        return not is_own, is_own and "lasthop" not in (command_of(each.pid) or ""), each.pid
+
+    return sorted(_names(), key=likely)[:MOST_SERVERS]
+
+
+def _names() -> Iterable[Found]:
     try:
         lines = NAMES.read_text("utf-8", "backslashreplace").splitlines()
     except OSError:
@@ -52,7 +63,7 @@ def found() -> list[Found]:
         for line in lines
         if (match := _NAME.fullmatch(line.rpartition(" ")[2])) is not None
     }
-    return sorted(names.values(), key=lambda each: each.pid)[:MOST_SERVERS]
+    return names.values()
 
 
 def ask_all() -> tuple[list[dict[str, Any]], list[LasthopError]]:
@@ -87,7 +98,7 @@ def ask_found(each: Found) -> dict[str, Any] | None:
             if error.errno == errno.ECONNREFUSED:
                 return None
             raise NotTold(asked, error.strerror or str(error)) from error
-        if each.namespace == _own_namespace() and peer.pid != each.pid:
+        if not _is_its_own(each, peer.pid):
             return None
         if os.geteuid() not in (0, peer.uid):
             raise _not_allowed(asked, peer.uid)
@@ -139,14 +150,29 @@ def _connected(text: str) -> socket.socket:
 
 
 def _ask_pid(pid: int) -> dict[str, Any]:
-    for each in found():
-        if each.pid == pid:
-            answer = ask_found(each)
-            if answer is not None:
-                return answer
+    own = _own_namespace()
+    for each in sorted(
+        (each for each in _names() if each.pid == pid), key=lambda each: each.namespace != own
+    )[:MOST_SERVERS]:
+        answer = ask_found(each)
+        if answer is not None:
+            return answer
     raise NoServer(
         f"pid {pid} is no lasthop that can be asked", "lasthop status alone lists those that can; for one with --status-socket give that address"
     )  # fmt: skip
+
+
+def _is_its_own(each: Found, listener: int) -> bool:
+    """Whether the process that listens (its pid as it is seen from here; 0: it is not) is the one in the name."""
+    if each.namespace == _own_namespace():
+        return listener == each.pid
+    process = Path(f"/proc/{listener}")
+    try:
+        pids = re.search(r"^NSpid:.*\s([0-9]+)$", (process / "status").read_text(), re.MULTILINE)
+        there = (process / "ns/pid").stat().st_ino
+    except OSError:
+        return False
+    return there == each.namespace and pids is not None and int(pids[1]) == each.pid
 
 
 def _own_namespace() -> int:
