@@ -21,7 +21,7 @@ from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
 from lasthop.server import exits, logs, openfiles, slots
 from lasthop.server.logs import ErrorStream, Sink
-from lasthop.server.signals import Signals, hold, release
+from lasthop.server.signals import Signals, ended_with, hold, release
 from lasthop.server.target import Application, Target
 from lasthop.server.trust import Trust
 
@@ -86,7 +86,8 @@ def work(post: Post, application: Application | None = None) -> int:
     with contextlib.suppress(BrokenPipeError):
         post.channel.send(b"pid %d" % os.getpid())
         try:
-            engine, turned_at = _boot(post, application or post.target.load())
+            with ended_with(post.channel):
+                engine, turned_at = _boot(post, application or post.target.load())
         except (ApplicationFailed, TargetError) as error:
             return _failed(post, exits.LOAD_FAILED, error)
         except LasthopError as error:
