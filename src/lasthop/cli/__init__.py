@@ -4,6 +4,7 @@ One module a command, imported when it is called: a server's start must not pay 
 Data goes to standard output, everything else to standard error.
 """
 
+import errno
 import importlib
 import os
 import signal
@@ -32,11 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
         say(error)
         return error.exit_code
     except BrokenPipeError:  # whoever read it has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _write_no_more()
+        say(
+            LasthopError(
+                f"what there is to say cannot be written: {error.strerror}", "see where the output goes"
+            )
+        )
+        return LasthopError.exit_code
     except KeyboardInterrupt as interrupt:
         # As a shell says it of a command that a signal ended.
         return 128 + (interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT)
+
+
+def _write_no_more() -> None:
+    """Python would try once more at the end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
