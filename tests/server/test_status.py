@@ -1,5 +1,6 @@
 """What a server tells of itself: its queues, its workers, its requests, while all kinds of things happen to it."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -256,3 +257,19 @@ def test_the_status_socket_goes_to_the_server_that_takes_over(start: Start, tmp_
     second.send(signal.SIGTERM)
     assert 0 == second.wait()
     assert [] == list(tmp_path.glob("*.sock"))
+
+
+def test_a_second_term_does_not_leave_the_status_sockets_file(start: Start, tmp_path: Path) -> None:
+    at = tmp_path / "status.sock"
+    server = start(status_socket=f"unix:{at}")
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)  # whoever removes a socket's file waits for that, for a moment
+        server.send(signal.SIGTERM)
+        server.wait_log("stopping")
+        until(lambda: not server.workers())
+        server.send(signal.SIGTERM)
+        assert 0 == server.wait()
+    finally:
+        os.close(directory)
+    assert not at.exists()

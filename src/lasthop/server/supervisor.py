@@ -154,8 +154,8 @@ class Supervisor:
         self._planner.listening.close()
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._signals.close()
         self._status.close()
+        self._signals.close()  # last: what removes files must not be ended by a second TERM
         self._selector.close()
 
     def _standing(self) -> Standing:
