@@ -215,7 +215,9 @@ def test_the_successor_of_one_that_died_gets_what_comes_first(serve: Serve) -> N
         connection.close()
     more, then = keep_open(server, server.unix, 8)
     close([*connections, *more])
-    assert (0, True) == (then[dead], sum(count for pid, count in then.items() if pid not in had) >= 6), then
+    assert 0 == then[dead]
+    # The other one may be woken for some before it has left the accepting to the new one.
+    assert sum(count for pid, count in then.items() if pid not in had) > then[other], then
 
 
 @dataclass
