@@ -130,17 +130,20 @@ def another_is_ready(board, mine):
 def is_asked_more(board, mine):
     """Do this worker's connections bring a tenth more requests than the mean of those that are not busy?
 
-    The answer is kept in the surcharge: as long as it is yes, a connection more is counted each time.
+    The answer is kept in the surcharge: as long as it is yes, a connection more is counted each time, up to as many as any worker has open, so
+    that a few busy ones weigh as much as another's many that rest.
     """
     i: cython.int
     workers: int64_t = 1
     total: int64_t = mine.rate
+    most: int64_t = mine.open
     for i in range(1, _in_use(board) + 1):
         if board + i != mine and __atomic_load_n(cython.address(board[i].ready), __ATOMIC_SEQ_CST):
             workers += 1
             total += board[i].rate
+            most = max(most, board[i].open)
     if mine.rate > _FEW and mine.rate * workers * 10 > total * 11:
-        if mine.surcharge < mine.open:
+        if mine.surcharge < most:
             mine.surcharge += 1
         return True
     if mine.surcharge > 0 and mine.rate * workers < total:
