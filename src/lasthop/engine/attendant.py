@@ -26,6 +26,8 @@ from cython.cimports.lasthop.engine.balance import (
 )
 from cython.cimports.lasthop.engine.connection import (
     BODY,
+    CALLED,
+    CALLED_BODY,
     EXPIRED,
     FIRST,
     HEAD,
@@ -419,9 +421,12 @@ def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.vo
     phase: cython.int = conn.phase
     if __atomic_load_n(cython.address(conn.state), __ATOMIC_SEQ_CST) != WAITING:
         return
+    if phase == CALLED:
+        conn.deadline += SPOKES * TICK_NS  # a coroutine may take its time
+        return
     # What the peer has sent meanwhile is there, only no thread has come to it: that is not the peer's fault. Nor may it wait for ever, should the
     # event for it have been lost (urgent data and descriptors in a message make a read end early): the set is asked once more.
-    if (phase == FIRST or phase == HEAD or phase == BODY or phase == IDLE) and recv(
+    if (phase == FIRST or phase == HEAD or phase == BODY or phase == IDLE or phase == CALLED_BODY) and recv(
         conn.fd, cython.address(byte), 1, MSG_PEEK | MSG_DONTWAIT
     ) > 0:
         rearm(poll, conn)

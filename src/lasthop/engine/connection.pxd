@@ -24,6 +24,9 @@ cdef enum Phase:
     SENDING     # the peer to read more of the reply: reply_timeout from the last byte it took
     DRAIN       # the rest of a body that the application did not want: body_timeout
     LINGER      # the peer's end after ours: a few seconds
+    CALLED      # a coroutine of the application has it, and its Holder hears what happens: no time-out
+    CALLED_BODY # the same, and it waits for more of the request's body: body_timeout
+    CALLED_SENDING  # the same, and the peer is to take more of what it gave: reply_timeout
 
 cdef struct Conn:
     int fd
@@ -46,6 +49,7 @@ cdef struct Conn:
     Out* held               # the held reply
     Py_ssize_t held_at      # how much of it is sent; -1: the peer is gone
     void* exchange          # an Exchange (owned): the reply that the peer does not take fast enough
+    void* holder            # a Holder (owned, ending.pxd): a coroutine of the application has the connection
     void* address           # REMOTE_ADDR and REMOTE_PORT as str (owned), made when first asked for
     void* port
     void* peer              # of a UNIX socket: the template of its environs, a dict (owned), found when first asked for

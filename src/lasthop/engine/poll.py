@@ -14,6 +14,8 @@ connection back on the list. The end of the peer's bytes comes as EPOLLRDHUP, so
 
 import cython
 from cython.cimports.lasthop.engine.connection import (
+    CALLED,
+    CALLED_SENDING,
     READY,
     SENDING,
     WAITING,
@@ -161,7 +163,7 @@ def pop(poll):
 def register_conn(poll, conn):
     """See that the set tells of what `conn` waits for: 0, or -1 with errno."""
     ready: epoll_event
-    wanted: cython.int = 2 if conn.phase == SENDING else 1
+    wanted: cython.int = 2 if conn.phase == SENDING or conn.phase == CALLED_SENDING else 1
     if conn.registered == wanted:
         return 0
     memset(cython.address(ready), 0, cython.sizeof(epoll_event))
@@ -192,6 +194,8 @@ def rest_until(poll, conn, phase, deadline):
     set_deadline(cython.address(poll.wheel), conn, deadline)
     if phase == SENDING:
         more = (conn.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0
+    elif phase >= CALLED:
+        more = conn.events != 0
     else:
         more = conn.events != 0 or not conn.drained or conn.half_closed
     if not more:

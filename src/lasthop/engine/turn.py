@@ -9,53 +9,53 @@ the rest of a reply, dropping the rest of a body, lingering, ending. Does not kn
 import cython
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
-from cython.cimports.lasthop.engine.call import call_application, close_result
+from cython.cimports.lasthop.engine.call import call_application
 from cython.cimports.lasthop.engine.connection import (
     BODY,
     BUSY,
+    CALLED,
     DRAIN,
     FIRST,
     HEAD,
-    IDLE,
     LINGER,
-    READY,
     SENDING,
     Conn,
-    drop_bytes,
     keep_bytes,
+)
+from cython.cimports.lasthop.engine.ending import (
+    Holder,
+    close_sent,
+    drain_body,
+    end,
+    go_on,
+    idle,
+    linger,
+    refuse,
 )
 from cython.cimports.lasthop.engine.environ import build_stub, is_trusted
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, SENT, Exchange
 from cython.cimports.lasthop.engine.hold import send_held, take_held
 from cython.cimports.lasthop.engine.intake import PEER_GONE
-from cython.cimports.lasthop.engine.lane import BUFFER, UNPROXIED, Lane, Service
+from cython.cimports.lasthop.engine.lane import BUFFER, UNPROXIED, Lane
 from cython.cimports.lasthop.engine.linux import (
     AF_INET,
     AF_INET6,
     EPOLLIN,
-    MSG_NOSIGNAL,
-    SHUT_WR,
     recv,
-    send,
-    shutdown,
 )
-from cython.cimports.lasthop.engine.poll import REFUSED, Poll, close_conn, push, rest, rest_until
-from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, Body, begin_body, read_body
+from cython.cimports.lasthop.engine.poll import REFUSED, Poll, rest, rest_until
+from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, Body, begin_body, read_body
 from cython.cimports.lasthop.http1.head import read_head
 from cython.cimports.lasthop.http1.proxyline import BROKEN, Proxied, read_proxied
-from cython.cimports.lasthop.http1.reply import Out, free_out, put_refusal
+from cython.cimports.lasthop.http1.reply import free_out
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint16_t, uint32_t
 from cython.cimports.libc.stdlib import calloc, free
-from cython.cimports.libc.string import memcpy, memset
-
-from lasthop.http1.refusals import refusal_of
+from cython.cimports.libc.string import memcpy
 
 _GATHERED = cython.declare(cython.Py_ssize_t, 65536)
 """A body up to this size is complete before the application is called, so that a slow peer holds no thread; of a larger one, the application
 reads the rest from the socket."""
-_LINGER_NS = cython.declare(int64_t, 3000000000)
-"""How long the peer's end is awaited after ours when it may still be sending: closing at once could take the reply from it (RFC 9112, 9.6)."""
 
 
 def take_turn(lane, conn):
@@ -66,12 +66,14 @@ def take_turn(lane, conn):
         end(lane.service, conn)
         return 0
     conn.state = BUSY
+    if conn.phase >= CALLED:
+        return cython.cast(Holder, cython.cast(cython.pointer(PyObject), conn.holder)).wake(events)
     if conn.phase == SENDING:
         return _resume(lane, conn, events)
     if conn.phase == DRAIN:
-        return _drain_body(lane, conn)
+        return drain_body(lane, conn)
     if conn.phase == LINGER:
-        return _linger(lane, conn)
+        return linger(lane, conn)
     return _read(lane, conn, events)
 
 
@@ -130,7 +132,7 @@ def _parse(
         if conn.body != cython.NULL:
             result = _scan(lane, conn, base, size)
             if result < 0:
-                return _refuse(lane, conn, result)
+                return refuse(lane, conn, result)
             whole = result == BODY_END
         if not whole and size < conn.wanted:
             rest(lane.poll, conn, BODY, lane.poll.body_ns)
@@ -143,7 +145,7 @@ def _parse(
         cython.address(lane.service.bounds),
     )
     if took < 0:
-        _refuse(lane, conn, cython.cast(cython.int, took))
+        refuse(lane, conn, cython.cast(cython.int, took))
         return 0
     if took == 0:
         if base == lane.buf:
@@ -166,7 +168,7 @@ def _parse(
                 conn.scanned = cython.cast(uint32_t, took)
                 result = _scan(lane, conn, base, size)
                 if result < 0:
-                    return _refuse(lane, conn, result)
+                    return refuse(lane, conn, result)
                 whole = result == BODY_END
             if not whole and size < conn.wanted:
                 if base == lane.buf:
@@ -272,7 +274,7 @@ def _serve(
     if sent == GONE or exchange.intake.failure == PEER_GONE:
         end(lane.service, conn)
     elif sent == SENT:
-        return _next(lane, conn, exchange)
+        return go_on(lane, conn, exchange)
     return 0
 
 
@@ -306,143 +308,11 @@ def _resume(lane: Lane, conn: cython.pointer(Conn), events: uint32_t) -> cython.
         end(lane.service, conn)
     else:
         conn.exchange = cython.NULL
-        _close_sent(lane.service, exchange)
+        close_sent(lane.service, exchange)
         exchange.retire()
         Py_DECREF(exchange)
-        _next(lane, conn, exchange)
+        go_on(lane, conn, exchange)
     return 0
-
-
-@cython.cfunc
-def _close_sent(service: Service, exchange: Exchange) -> object:
-    if exchange.closing is not None:
-        result = exchange.closing
-        exchange.closing = None
-        exchange.file = None
-        close_result(service, result)
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _next(lane: Lane, conn: cython.pointer(Conn), exchange: Exchange) -> cython.int:
-    """The reply is sent: go on with the connection, or end it."""
-    if exchange.keep_alive and exchange.intake.failure == 0:
-        return _idle(lane.poll, conn)
-    if conn.half_closed or (exchange.intake.ended and conn.pending_end == conn.pending_at):
-        end(lane.service, conn)
-        return 0
-    return _begin_linger(lane.poll, conn)
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _begin_linger(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.int:
-    """The peer may still be sending: say that we have ended, and read what comes until it ends too."""
-    shutdown(conn.fd, SHUT_WR)
-    drop_bytes(conn)
-    free(conn.body)
-    conn.body = cython.NULL
-    conn.drained = False
-    rest(poll, conn, LINGER, _LINGER_NS)
-    return 0
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _idle(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.int:
-    """The connection is kept for the next request."""
-    if conn.body != cython.NULL:
-        rest(poll, conn, DRAIN, poll.body_ns)
-    elif conn.pending_end != conn.pending_at:
-        conn.unparsed = True
-        conn.phase = IDLE
-        conn.state = READY
-        push(poll, conn)
-    else:
-        rest(poll, conn, IDLE, poll.linger_ns if poll.draining else poll.idle_ns)
-    return 0
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _drain_body(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
-    """Read and drop the rest of a body that the application did not want."""
-    used: cython.Py_ssize_t = 0
-    place: cython.Py_ssize_t = 0
-    count: cython.Py_ssize_t = 0
-    at: cython.Py_ssize_t = 0
-    result: cython.int = BODY_DATA
-    n: cython.Py_ssize_t = recv(conn.fd, lane.buf, BUFFER, 0)
-    if n <= 0:
-        if n == 0 or (errno != EAGAIN and errno != EINTR):
-            end(lane.service, conn)
-        else:
-            conn.drained = errno == EAGAIN
-            rest_until(lane.poll, conn, DRAIN, conn.deadline)
-        return 0
-    conn.drained = n < BUFFER
-    while result == BODY_DATA and conn.body.state != DONE:
-        result = read_body(
-            conn.body, lane.buf + at, n - at, cython.address(lane.service.bounds),
-            cython.address(used), cython.address(place), cython.address(count),
-        )  # fmt: skip
-        at += used
-    if result < 0:
-        end(lane.service, conn)
-    elif conn.body.state == DONE:
-        free(conn.body)
-        conn.body = cython.NULL
-        if at < n:
-            _keep(conn, lane.buf + at, n - at)
-        _idle(lane.poll, conn)
-    else:
-        rest(lane.poll, conn, DRAIN, lane.poll.body_ns)
-    return 0
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _linger(lane: Lane, conn: cython.pointer(Conn)) -> cython.int:
-    """Read what the peer still sends after our end, until its own."""
-    n: cython.Py_ssize_t = recv(conn.fd, lane.buf, BUFFER, 0)
-    if conn.deadline <= lane.poll.now:
-        end(lane.service, conn)
-    elif n > 0 or (n < 0 and errno == EINTR):
-        conn.drained = False
-        rest_until(lane.poll, conn, LINGER, conn.deadline)
-    elif n < 0 and errno == EAGAIN and not conn.half_closed:
-        conn.drained = True
-        rest_until(lane.poll, conn, LINGER, conn.deadline)
-    else:
-        end(lane.service, conn)
-    return 0
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _refuse(lane: Lane, conn: cython.pointer(Conn), code: cython.int) -> cython.int:
-    """The request broke a rule: say so with the status alone, and end the connection."""
-    out: Out
-    name, status, sentence = refusal_of(code)
-    lane.poll.count[REFUSED] += 1
-    memset(cython.address(out), 0, cython.sizeof(Out))
-    try:
-        put_refusal(cython.address(out), status, lane.poll.date)
-        send(conn.fd, out.data, cython.cast(cython.size_t, out.size), MSG_NOSIGNAL)
-    finally:
-        free_out(cython.address(out))
-    if lane.service.log is None and lane.service.access is None:
-        return _begin_linger(lane.poll, conn)
-    environ: dict = build_stub(lane.service, conn)
-    if lane.service.log is not None:
-        peer = environ["REMOTE_ADDR"] or "a peer of the UNIX socket"
-        lane.service.log.info("refused a request of %s with %d (%s): %s", peer, status, name, sentence)
-    if lane.service.access is not None:
-        try:
-            lane.service.access(environ, status, 0, 0.0)
-        except Exception:
-            lane.service.log_error("the access log cannot be written")
-    return _begin_linger(lane.poll, conn)
 
 
 def release(lane):
@@ -460,7 +330,7 @@ def release(lane):
             free_out(conn.held)
             free(conn.held)
             conn.held = cython.NULL
-            _idle(lane.poll, conn)
+            idle(lane.poll, conn)
         elif sent == BLOCKED:
             exchange = lane.fresh()
             exchange.conn = conn
@@ -475,24 +345,3 @@ def release(lane):
             end(lane.service, conn)
         conn = after
     return 0
-
-
-def end(service, conn):
-    """Let go of everything that belongs to `conn`, and close it."""
-    exchange: Exchange
-    if conn.exchange != cython.NULL:
-        exchange = cython.cast(Exchange, conn.exchange)
-        conn.exchange = cython.NULL
-        _close_sent(service, exchange)
-        exchange.retire()
-        Py_DECREF(exchange)
-    if conn.held != cython.NULL:
-        free_out(conn.held)
-        free(conn.held)
-        conn.held = cython.NULL
-    if conn.address != cython.NULL:
-        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)))
-        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port)))
-    if conn.peer != cython.NULL:
-        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.peer)))
-    close_conn(cython.address(service.poll), conn)

@@ -1,0 +1,20 @@
+# What becomes of a connection when a reply is complete, or will never be.
+from libc.stdint cimport uint32_t
+
+from lasthop.engine.connection cimport Conn
+from lasthop.engine.exchange cimport Exchange
+from lasthop.engine.lane cimport Lane, Service
+from lasthop.engine.poll cimport Poll
+
+cdef class Holder:
+    cdef int wake(self, uint32_t events) except -1
+    cdef void lose(self) noexcept
+
+cdef close_sent(Service service, Exchange exchange)
+cdef int go_on(Lane lane, Conn* conn, Exchange exchange) except -1
+cdef int begin_linger(Poll* poll, Conn* conn) except -1
+cdef int idle(Poll* poll, Conn* conn) except -1
+cdef int drain_body(Lane lane, Conn* conn) except -1
+cdef int linger(Lane lane, Conn* conn) except -1
+cdef int refuse(Lane lane, Conn* conn, int code) except -1
+cdef void end(Service service, Conn* conn) noexcept

@@ -1,0 +1,9 @@
+# An awaitable that need not be awaited: its value is there.
+cimport cython
+
+@cython.final
+cdef class Ready:
+    cdef object value
+
+cdef object NOTHING
+cdef object ready(object value)
