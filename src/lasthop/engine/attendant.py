@@ -161,12 +161,16 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     compared: int64_t = now  # when the worker's requests were last compared with the others'
     requests: uint64_t = poll.count[REQUESTS]  # at that time
     while not poll.attendant_ends:
-        waiting = __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST)
+        waiting = (
+            not _is_due(poll)
+            if poll.looped
+            else __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST)
+        )
         if poll.turns != turns:
             turned = now
         if waiting or poll.turns != turns:
             free = now
-        if waiting or poll.turns != turns or not poll.serving:
+        if (waiting and not poll.looped) or poll.turns != turns or not poll.serving:
             poll.count[TURNED_NS] = cython.cast(uint64_t, now)
         if not waiting or poll.turns != turns:
             quiet = now
@@ -174,7 +178,10 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             waiting
             and now - turned > _PROOF_NS
             and now - asked > _PROOF_NS
-            and poll.serving - __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST) > 1
+            and (
+                poll.looped
+                or poll.serving - __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST) > 1
+            )
         ):
             asked = now
             ring(poll.bell_end)
@@ -253,7 +260,7 @@ def _sleep(
     patience.tv_nsec = 100000 if hurry else 500000 if poll.leaving else 2000000
     if doze:
         __atomic_store_n(cython.address(poll.dozing), 1, __ATOMIC_SEQ_CST)
-        if __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):
+        if poll.looped or __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):
             if poll.wheel.open or not poll.accepting:
                 patience.tv_nsec = TICK_NS
             else:
@@ -268,6 +275,21 @@ def _sleep(
         hear(poll.attendant_bell)
     __atomic_store_n(cython.address(poll.dozing), 0, __ATOMIC_SEQ_CST)
     return clock_ns(CLOCK_MONOTONIC)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_due(poll: cython.pointer(Poll)) -> cython.bint:
+    """Has the epoll set something to tell that the event loop has not come for?"""
+    looked_at: pollfd
+    at_once: timespec
+    at_once.tv_sec = 0
+    at_once.tv_nsec = 0
+    looked_at.fd = poll.epoll
+    looked_at.events = POLLIN
+    looked_at.revents = 0
+    return ppoll(cython.address(looked_at), 1, cython.address(at_once), cython.NULL) > 0
 
 
 @cython.cfunc

@@ -52,7 +52,8 @@ cdef struct Conn:
     void* holder            # a Holder (owned, ending.pxd): a coroutine of the application has the connection
     void* address           # REMOTE_ADDR and REMOTE_PORT as str (owned), made when first asked for
     void* port
-    void* peer              # of a UNIX socket: the template of its environs, a dict (owned), found when first asked for
+    void* client            # of an ASGI scope: (address, port), a tuple (owned), made when first asked for
+    void* peer              # of a UNIX socket: the template of its environs or scopes, a dict (owned), found when first asked for
     Credentials who         # the same as the kernel tells it
     unsigned char raw_address[16]
     uint16_t raw_port

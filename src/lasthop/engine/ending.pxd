@@ -17,4 +17,5 @@ cdef int idle(Poll* poll, Conn* conn) except -1
 cdef int drain_body(Lane lane, Conn* conn) except -1
 cdef int linger(Lane lane, Conn* conn) except -1
 cdef int refuse(Lane lane, Conn* conn, int code) except -1
+cdef int refuse_late(Service service, Conn* conn, int status) except -1
 cdef void end(Service service, Conn* conn) noexcept

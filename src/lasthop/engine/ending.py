@@ -134,6 +134,19 @@ def linger(lane, conn):
     return 0
 
 
+def refuse_late(service, conn, status):
+    """The body of a request broke a rule, or came too slowly, when its head had been served already."""
+    out: Out
+    service.poll.count[REFUSED] += 1
+    memset(cython.address(out), 0, cython.sizeof(Out))
+    try:
+        put_refusal(cython.address(out), status, service.poll.date)
+        send(conn.fd, out.data, cython.cast(cython.size_t, out.size), MSG_NOSIGNAL)
+    finally:
+        free_out(cython.address(out))
+    return 0
+
+
 def refuse(lane, conn, code):
     """The request broke a rule: say so with the status alone, and end the connection."""
     out: Out
@@ -181,6 +194,8 @@ def end(service, conn):
     if conn.address != cython.NULL:
         Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)))
         Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.port)))
+    if conn.client != cython.NULL:
+        Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.client)))
     if conn.peer != cython.NULL:
         Py_DECREF(cython.cast(object, cython.cast(cython.pointer(PyObject), conn.peer)))
     close_conn(cython.address(service.poll), conn)

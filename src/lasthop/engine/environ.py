@@ -87,13 +87,12 @@ def _unescape(buf: cython.p_const_uchar, size: cython.Py_ssize_t) -> object:
     return _text(to, count)
 
 
-@cython.cfunc
-def _note_peer(environ: dict, conn: cython.pointer(Conn)) -> cython.int:
-    """REMOTE_ADDR and REMOTE_PORT of a TCP peer, made once for a connection. A UNIX socket's peer has neither: the template's stay."""
+def write_address(conn):
+    """REMOTE_ADDR and REMOTE_PORT of a TCP peer as texts, made once for a connection: are they there?"""
     text: cython.char[64]
     if conn.address == cython.NULL:
         if inet_ntop(conn.family, conn.raw_address, text, 64) == cython.NULL:
-            return 0
+            return False
         address = cython.cast(cython.p_char, text).decode("ascii")
         if address.startswith("::ffff:") and "." in address:
             address = address[7:]  # an IPv4 peer of a socket for both versions
@@ -102,6 +101,14 @@ def _note_peer(environ: dict, conn: cython.pointer(Conn)) -> cython.int:
         Py_INCREF(port)
         conn.address = cython.cast(cython.p_void, address)
         conn.port = cython.cast(cython.p_void, port)
+    return True
+
+
+@cython.cfunc
+def _note_peer(environ: dict, conn: cython.pointer(Conn)) -> cython.int:
+    """REMOTE_ADDR and REMOTE_PORT of a TCP peer. A UNIX socket's peer has neither: the template's stay."""
+    if not write_address(conn):
+        return 0
     PyDict_SetItem(
         environ, _REMOTE_ADDR, cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address))
     )
@@ -124,7 +131,7 @@ def _template_of(service: Service, conn: cython.pointer(Conn)) -> dict:
     template: dict
     if service.poll.listeners[conn.listener].family != AF_UNIX:
         return cython.cast(dict, cython.cast(cython.pointer(PyObject), service.template_at[conn.listener]))
-    if conn.peer == cython.NULL:
+    if conn.peer == cython.NULL or service.scopes is not None:
         # The kernel's own bytes are the key: making a Peer for each connection would cost more than the look-up.
         raw: cython.char[16]
         memset(raw, 0, 16)
@@ -138,6 +145,8 @@ def _template_of(service: Service, conn: cython.pointer(Conn)) -> dict:
             if len(service.peers) >= _MOST_TEMPLATES:
                 service.peers.clear()
             service.peers[key] = template
+        if service.scopes is not None:
+            return template  # ASGI: what the connection keeps is the template of its scopes
         Py_INCREF(template)
         conn.peer = cython.cast(cython.p_void, template)
     return cython.cast(dict, cython.cast(cython.pointer(PyObject), conn.peer))

@@ -279,6 +279,52 @@ class Exchange:
         self.file_left = size
         return 1
 
+    def give_descriptor(self, file, fd, at, count, whole):
+        """Up to `count` bytes (negative: to its end) of the regular file `fd` from `at` on, by sendfile; `file` is kept until they are sent.
+
+        `whole`: they are the whole body. Nothing may be given before they are sent.
+        """
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("only a regular file can be sent from its descriptor")
+        size: int64_t = facts.st_size - at
+        if size < 0:
+            size = 0
+        if count >= 0 and size > count:
+            size = count
+        if not self.head_out:
+            self.end_head(size if whole else -1)
+        if self.silent:
+            return 0
+        if self.framing == BY_LENGTH:
+            if size > self.left:
+                self.overrun = True
+                size = self.left
+            self.left -= size
+        if size == 0:
+            return 0
+        if self.framing == BY_CHUNKS:
+            self._queue(b"%x\r\n" % size)
+        self.body_bytes += size
+        self.file = file
+        self.file_fd = fd
+        self.file_at = at
+        self.file_left = size
+        return 0
+
+    def give_break(self):
+        """The chunk that a file was is complete."""
+        put(cython.address(self.out), b"\r\n", 2)
+        return 0
+
+    def give_trailer(self, lines):
+        """The body is complete, and these field lines follow it."""
+        if not self.head_out:
+            self.end_head(-1)
+        if self.framing == BY_CHUNKS and not self.silent:
+            self._queue(b"0\r\n%b\r\n" % lines)
+        return 0
+
     def give_end(self):
         """The body is complete as far as the application is concerned. A reply that fell short of its length cannot keep the connection."""
         if not self.head_out:

@@ -24,6 +24,8 @@ cdef class Intake:
     cdef bint gathered          # all of the body is in `source`
     cdef bint expecting         # the peer waits for `100 Continue`
     cdef bint over              # the application has had its say: whoever still reads has come too late
+    cdef bint hasty            # nobody waits in here: when nothing is there, the reader comes again
+    cdef bint dry               # hasty: nothing was there
     cdef bint receiving         # a thread that let go of the GIL waits for more
     cdef bint answered          # the head of the reply is made: it is too late for an interim one
     cdef int failure            # the status that a body which cannot be read deserves: 400, 408, 413; or PEER_GONE; 0 while all is well
@@ -34,6 +36,9 @@ cdef class Intake:
     cdef Py_ssize_t pull(self, unsigned char* to, Py_ssize_t size) except -1
     cdef object read_block(self, Py_ssize_t size)
     cdef object read_some(self, Py_ssize_t size)
+    cdef object read_now(self, Py_ssize_t size)
+    cdef int keep_source(self) except -1
     cdef int settle(self, bint kept) except -1
     cdef Py_ssize_t _receive(self, unsigned char* to, Py_ssize_t size) except -1
+    cdef int _look_ahead(self) except -1
     cdef int _keep_rest(self) except -1

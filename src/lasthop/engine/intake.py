@@ -57,6 +57,7 @@ class Intake:
         self.failure = 0
         self.over = False
         self.receiving = False
+        self.dry = False
         self.gathered = gathered
         self.ended = not head.chunked and head.length <= 0
         if not self.ended:
@@ -81,7 +82,7 @@ class Intake:
         )
 
     def _receive(self, to, size):
-        """At least one byte of the body from the socket; raises an OSError when none will come."""
+        """At least one byte of the body from the socket, or 0 when it is `hasty` and nothing is there; raises an OSError when none will come."""
         n: cython.Py_ssize_t
         waiting: pollfd
         until: int64_t = 0
@@ -114,6 +115,10 @@ class Intake:
                 if send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25:
                     self.failure = PEER_GONE
                     raise ConnectionResetError("the peer closed the connection before it had sent its body")
+            if self.hasty:
+                self.conn.drained = True
+                self.dry = True
+                return 0
             if self.poll.stopping:
                 self.failure = PEER_GONE
                 raise ConnectionAbortedError("the server stops")
@@ -157,6 +162,8 @@ class Intake:
                 )
                 if size >= 4096 or cython.cast(uint64_t, size) >= self.body.left:
                     count = self._receive(to, room)
+                    if count == 0:
+                        return 0
                     self.body.left -= cython.cast(uint64_t, count)
                     self.body.taken += count
                     if self.body.left == 0:
@@ -176,10 +183,12 @@ class Intake:
                 room = _SPARE
                 if self.body.state == FIXED and self.body.left < cython.cast(uint64_t, room):
                     room = cython.cast(cython.Py_ssize_t, self.body.left)
-                self.source_end = self._receive(self.spare, room)
+                room = self._receive(self.spare, room)
+                if room == 0:
+                    return 0
+                self.source_end = room
                 self.source_at = 0
                 self.source = self.spare
-                room = self.source_end
             result = read_body(
                 cython.address(self.body), self.source + self.source_at, room if room < size else size, self.bounds,
                 cython.address(used), cython.address(place), cython.address(count),
@@ -233,6 +242,55 @@ class Intake:
         block = PyBytes_FromStringAndSize(cython.NULL, size)
         n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)), size)
         return block if n == size else block[:n]
+
+    def read_now(self, size):
+        """As `read_some`, without waiting: None when nothing is there. What ends the body is looked for, too, so that its last piece is known as the last."""
+        block: bytes
+        n: cython.Py_ssize_t
+        self.dry = False
+        if self.ended:
+            return b""
+        if self.body.state == FIXED and cython.cast(uint64_t, size) > self.body.left:
+            size = cython.cast(cython.Py_ssize_t, self.body.left)
+        block = PyBytes_FromStringAndSize(cython.NULL, size)
+        n = self.pull(cython.cast(cython.p_uchar, PyBytes_AS_STRING(block)), size)
+        if n == 0 and self.dry:
+            return None
+        if n and not self.ended and self.source_at < self.source_end:
+            self._look_ahead()
+        return block if n == size else block[:n]
+
+    def _look_ahead(self):
+        """Pass over what is there of the end of a chunked body, if that is what comes next."""
+        body: Body = self.body
+        used: cython.Py_ssize_t = 0
+        place: cython.Py_ssize_t = 0
+        count: cython.Py_ssize_t = 0
+        result: cython.int = read_body(
+            cython.address(body), self.source + self.source_at, self.source_end - self.source_at, self.bounds,
+            cython.address(used), cython.address(place), cython.address(count),
+        )  # fmt: skip
+        if result == BODY_END:
+            self.body = body
+            self.source_at += used
+            self.ended = True
+        return 0
+
+    def keep_source(self):
+        """What has come stays until it is read: it moves from the buffer that all connections share to the connection's own."""
+        conn: cython.pointer(Conn) = self.conn
+        if self.source == self.spare and self.spare != cython.NULL:
+            return 0
+        self._keep_rest()
+        if conn.pending == cython.NULL:
+            self.source_at = 0
+            self.source_end = 0
+            self.source = cython.NULL
+        else:
+            self.source = conn.pending
+            self.source_at = conn.pending_at
+            self.source_end = conn.pending_end
+        return 0
 
     def settle(self, kept):
         """The application is done with the body: drop what came of it, keep what came of the next request, and note what is still to come

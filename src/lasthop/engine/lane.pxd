@@ -16,6 +16,11 @@ cdef class Service:
     cdef object application
     cdef list templates         # of the environ, one a listener
     cdef void* template_at[MOST_LISTENERS]  # the same, without a look at the list
+    cdef list scopes            # of an ASGI application: the template of the scope, one a listener; None for WSGI
+    cdef dict scope_peers       # the same, with a process in them
+    cdef object loop            # the event loop, while it serves
+    cdef object websocket       # makes a WebSocket session of a handshake, or None
+    cdef object state           # the lifespan's, or None
     cdef dict peers             # templates with a process in them, by listener and process
     cdef object access
     cdef object log
@@ -30,6 +35,7 @@ cdef class Service:
     cdef unsigned char[::1] board   # keeps the memory that poll.board points to
 
     cdef log_error(self, str text)
+    cdef log_failure(self, str text, object error)
     cdef notice(self, int bit, str kind, dict environ, str more)
 
 # What is told once, as bits of Service.noticed.
@@ -48,10 +54,20 @@ cdef class Lane:
     cdef unsigned char* buf     # what it reads into, BUFFER bytes
     cdef Head head
     cdef Exchange exchange      # the one that is free
-    cdef Py_ssize_t references  # to a free exchange and its parts, when the application kept none of them
+    cdef Py_ssize_t references  # to a free exchange (ASGI: a free cycle) and its parts, when the application kept none of them
+    # Of an ASGI application
+    cdef list free_cycles       # what served a request and can serve another
+    cdef list late              # cycles that have given something which is not sent yet
+    cdef dict tasks             # those that run, and their cycles
+    cdef object start           # makes a task of a coroutine
+    cdef object on_done         # called when one has ended
+    cdef object turn            # called by the loop when connections are ready
+    cdef bint turning           # that goes on
+    cdef bint due               # the loop will call it in its next round
 
     cdef Exchange fresh(self)
     cdef void give_back(self, Exchange exchange)
+    cdef int settle(self) except -1
 
 cdef enum:
     BUFFER = 65536              # bytes that a thread reads at a time

@@ -21,6 +21,15 @@ class Service:
         else:
             traceback.print_exc()
 
+    def log_failure(self, text, error):
+        """Write `text` and the traceback of `error`, if there is one."""
+        if self.log is None:
+            if error is not None:
+                traceback.print_exception(error)
+            return
+        self.log.disabled = False
+        self.log.error(text, exc_info=error)
+
     def notice(self, bit, kind, environ, more):
         """Tell whoever set the engine up what was seen for the first time."""
         if self.noticed & bit:
@@ -81,3 +90,15 @@ class Lane:
         if _references(self.exchange) > self.references:
             exchange.retire()
             self.exchange = self.fresh()
+
+    def settle(self):
+        """Something was done outside of a turn: see that what follows from it is done in the loop's next round."""
+        if (
+            not self.turning
+            and not self.due
+            and (self.poll.first != cython.NULL or self.poll.draining or self.late)
+            and self.service.loop is not None
+        ):
+            self.due = True
+            self.service.loop.call_soon(self.turn)
+        return 0

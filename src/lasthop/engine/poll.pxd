@@ -54,6 +54,7 @@ cdef struct Poll:
     int parked              # threads in sem_wait that nobody has promised to wake
     sem_t parking
     int serving             # threads in serve(), under the GIL
+    bint looped             # an event loop waits, on this set among others: whether it does shows only by what it leaves undone
     # Listeners
     Listener listeners[MOST_LISTENERS]
     int nlisteners

@@ -2,6 +2,7 @@
 cimport cython
 
 @cython.final
+@cython.freelist(64)
 cdef class Ready:
     cdef object value
 

@@ -8,7 +8,6 @@ Most of what an ASGI application awaits of a server is so: a body that has come 
 import cython
 
 
-@cython.freelist(64)
 class Ready:
     def __await__(self):
         return self

@@ -23,6 +23,8 @@ cdef void free_out(Out* out) noexcept nogil
 cdef int reserve(Out* out, Py_ssize_t more) except -1
 cdef int put(Out* out, const void* text, Py_ssize_t size) except -1
 cdef int put_head(Out* out, Reply* reply, object status, object headers) except -1
+cdef int put_start(Out* out, Reply* reply, object status, object headers) except -1
+cdef int put_raw_field(Out* out, Reply* reply, object name, object value) except -1
 cdef int put_end(Out* out, const Reply* reply, Framing framing, int64_t length, const char* date, int minor, bint keep_alive) except -1
 cdef int put_chunk_size(Out* out, Py_ssize_t size) except -1
 cdef int put_refusal(Out* out, int status, const char* date) except -1

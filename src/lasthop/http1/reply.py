@@ -11,7 +11,10 @@ Hop-by-hop headers are the server's own (PEP 3333, "Other HTTP Features"): `Conn
 from http import HTTPStatus
 
 import cython
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cython.cimports.cpython.list import PyList_GET_SIZE
 from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawRealloc
+from cython.cimports.cpython.tuple import PyTuple_GET_SIZE
 from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND
 from cython.cimports.lasthop.http1.field import lower, same_word
 from cython.cimports.libc.stdint import int64_t, uint64_t
@@ -225,6 +228,83 @@ def _put_field(
             raise ValueError(f"a header name may not have {chr(word[i])!r}: {name!r}")
         to[i] = word[i]
     if _SPECIAL[word[0]] and _take_special(reply, word, size, text, count):
+        return 0
+    to[size] = 0x3A
+    to[size + 1] = 0x20
+    memcpy(to + size + 2, text, cython.cast(cython.size_t, count))
+    to[size + 2 + count] = 0x0D
+    to[size + 3 + count] = 0x0A
+    out.size += size + count + 4
+    return 0
+
+
+_LINES: dict[int, bytes] = {}
+"""Status lines by their number, made when first asked for."""
+
+
+@cython.cfunc
+def _line_of(status: object) -> bytes:
+    if type(status) is not int:
+        raise TypeError(f"the status must be an int, not {type(status).__name__}")
+    if not 200 <= status <= 999:
+        raise ValueError(f"a status is a number from 200 to 999: {status}")
+    line: bytes = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b""))
+    _LINES[status] = line
+    return line
+
+
+def put_start(out, reply, status, headers):
+    """As `put_head`, of what ASGI gives: the status is a number, names and values are bytes."""
+    before: cython.Py_ssize_t = out.size
+    line: bytes = _LINES.get(status)
+    if line is None:
+        line = _line_of(status)
+    reply.status = status
+    reply.length = -1
+    reply.dated = False
+    reply.named = False
+    reply.closing = False
+    try:
+        put(out, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
+        for header in headers:
+            if type(header) is tuple and PyTuple_GET_SIZE(header) == 2:
+                put_raw_field(
+                    out, reply, cython.cast(tuple, header)[0], cython.cast(tuple, header)[1]
+                )
+            elif type(header) is list and PyList_GET_SIZE(header) == 2:
+                put_raw_field(out, reply, cython.cast(list, header)[0], cython.cast(list, header)[1])
+            else:
+                name, value = header
+                put_raw_field(out, reply, name, value)
+    except BaseException:
+        out.size = before
+        raise
+    return 0
+
+
+def put_raw_field(out, reply, name, value):
+    """Append a header given as bytes, unless it is one that the server itself puts. Without `reply` (NULL): whatever it is."""
+    if type(name) is not bytes or type(value) is not bytes:
+        raise TypeError(f"the name and the value of a header must be bytes: {name!r}: {value!r}")
+    word: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(name))
+    size: cython.Py_ssize_t = PyBytes_GET_SIZE(name)
+    text: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(value))
+    count: cython.Py_ssize_t = PyBytes_GET_SIZE(value)
+    i: cython.Py_ssize_t
+    if size == 0:
+        raise ValueError("a header name is empty")
+    if not is_clean(text, count):
+        raise ValueError(f"the value of the header {name!r} has a control character: {value!r}")
+    while count and (text[0] == 0x20 or text[0] == 0x09):
+        text += 1
+        count -= 1
+    reserve(out, size + count + 4)
+    to: cython.p_uchar = out.data + out.size
+    for i in range(size):
+        if not _TOKEN[word[i]]:
+            raise ValueError(f"a header name may not have {chr(word[i])!r}: {name!r}")
+        to[i] = word[i]
+    if reply != cython.NULL and _SPECIAL[word[0]] and _take_special(reply, word, size, text, count):
         return 0
     to[size] = 0x3A
     to[size + 1] = 0x20

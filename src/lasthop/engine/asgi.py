@@ -1,0 +1,154 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The engine of a worker: connections that are ready meet the ASGI application, in an event loop.
+
+Knows how an event loop hears of the engine's epoll set: the set's own descriptor is registered with the loop, once, and when it is ready `turn` takes all
+that is ready in one go. There is no transport, no protocol and no callback for a connection. Which loop it is does not matter. What is done for a request is
+`cycle`'s.
+"""
+
+import asyncio
+import functools
+import signal
+import sys
+import threading
+
+import cython
+from cython.cimports.lasthop.engine.arrivals import collect, listen_on
+from cython.cimports.lasthop.engine.attendant import start_attendant
+from cython.cimports.lasthop.engine.connection import Conn
+from cython.cimports.lasthop.engine.core import Core
+from cython.cimports.lasthop.engine.cycle import baseline, push_late, task_done
+from cython.cimports.lasthop.engine.ending import end
+from cython.cimports.lasthop.engine.forks import generation
+from cython.cimports.lasthop.engine.hold import is_time
+from cython.cimports.lasthop.engine.lane import Lane
+from cython.cimports.lasthop.engine.linux import __ATOMIC_SEQ_CST, AF_UNIX, __atomic_load_n, __atomic_store_n
+from cython.cimports.lasthop.engine.poll import Poll, pop, ring
+from cython.cimports.lasthop.engine.scope import template_of
+from cython.cimports.lasthop.engine.turn import release, take_turn
+
+_ROUNDS = cython.declare(cython.int, 4)
+"""How often events are taken before the loop's other callbacks have their turn."""
+_CANCELLED_SECONDS = 1.0
+"""How long tasks that were cancelled may take to end."""
+
+
+class Engine(Core):
+    """A worker's engine: give it an ASGI application and listening sockets (`Core`), await `serve` in an event loop.
+
+    `state`: the lifespan's, of which each request gets a shallow copy, or None. `root_path`: what the front has cut off the paths.
+    `websocket`: makes a session of a handshake (`websocket.Session`), or None: handshakes are plain requests then.
+    """
+
+    def __init__(self, application, listeners, *, state=None, root_path="", websocket=None, **options):
+        listeners = list(listeners)
+        Core.__init__(self, application, listeners, threads=1, **options)
+        self.service.state = state
+        self.service.websocket = websocket
+        self.service.scope_peers = {}
+        self.service.scopes = []
+        for place, (_, name, port, *_) in enumerate(listeners):
+            over_unix = self.service.poll.listeners[place].family == AF_UNIX
+            server = (name, None) if over_unix else (name, int(port))
+            self.service.scopes.append(template_of(server, root_path, state is not None))
+        self.service.poll.looped = True
+
+    async def serve(self):
+        """Serve until drained or stopped. What still runs then is cancelled."""
+        poll: cython.pointer(Poll) = cython.address(self.service.poll)
+        before: cython.int = -2
+        if not self.opened:
+            raise RuntimeError("the engine is closed")
+        loop = asyncio.get_running_loop()
+        self.over = loop.create_future()
+        self.lane = Lane(self.service)
+        self.lane.free_cycles = []
+        self.lane.late = []
+        self.lane.tasks = {}
+        self.lane.references = baseline(self.lane)
+        self.lane.on_done = self._done
+        self.lane.turn = self.turn
+        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+            self.lane.start = functools.partial(asyncio.Task, loop=loop, eager_start=True)
+        else:
+            self.lane.start = loop.create_task
+        if start_attendant(poll) != 0:
+            raise RuntimeError("no thread could be started for the attendant")
+        self.service.generation = generation()
+        self.service.loop = loop
+        if not poll.draining:
+            listen_on(poll)
+        poll.serving += 1
+        loop.add_reader(poll.epoll, self.turn)
+        if threading.current_thread() is threading.main_thread():
+            # A signal that comes just before the loop waits would else be heard only after it.
+            before = signal.set_wakeup_fd(poll.bell_end, warn_on_full_buffer=False)
+        ring(poll.bell_end)
+        try:
+            await self.over
+        finally:
+            if before != -2:
+                signal.set_wakeup_fd(before)
+            loop.remove_reader(poll.epoll)
+            await self._cancel()
+            poll.serving -= 1
+            self.service.loop = None
+
+    async def _cancel(self):
+        """End the tasks that still run."""
+        tasks = list(self.lane.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCELLED_SECONDS)
+
+    def _done(self, task):
+        task_done(self.lane, task)
+
+    def turn(self):
+        """Take what is ready, as long as more comes, but not for ever: others wait for the loop, too."""
+        poll: cython.pointer(Poll) = cython.address(self.service.poll)
+        lane: Lane = self.lane
+        conn: cython.pointer(Conn)
+        rounds: cython.int = 0
+        lane.due = False
+        lane.turning = True
+        poll.turns += 1
+        if __atomic_load_n(cython.address(poll.dozing), __ATOMIC_SEQ_CST):
+            ring(poll.attendant_bell_end)
+        if poll.draining and not poll.drain_begun:
+            self.begin_drain()
+        try:
+            while collect(poll, 0) > 0 or poll.first != cython.NULL:
+                while True:
+                    conn = pop(poll)
+                    if conn == cython.NULL:
+                        break
+                    if poll.nheld and is_time(poll):
+                        release(lane)
+                    poll.turns += 1
+                    try:
+                        take_turn(lane, conn)
+                    except Exception:
+                        # No memory, most likely. What raises stands before whatever could have ended the connection.
+                        self.service.log_error("a connection was given up")
+                        end(self.service, conn)
+                if poll.nheld:
+                    release(lane)
+                rounds += 1
+                if rounds == _ROUNDS:
+                    break
+            if lane.late:
+                push_late(lane)
+        finally:
+            lane.turning = False
+        if poll.strangers:
+            self.tell_of_strangers()
+        if poll.board != cython.NULL and not poll.draining:
+            __atomic_store_n(cython.address(poll.share.ready), 1, __ATOMIC_SEQ_CST)
+        if poll.first != cython.NULL:
+            lane.settle()
+        if (
+            poll.stopping or (poll.draining and poll.wheel.open == 0 and not lane.tasks)
+        ) and not self.over.done():
+            self.over.set_result(None)

@@ -1,0 +1,65 @@
+# One request of an ASGI application and its reply.
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+
+from lasthop.engine.connection cimport Conn
+from lasthop.engine.ending cimport Holder
+from lasthop.engine.exchange cimport Exchange
+from lasthop.engine.lane cimport Lane, Service
+from lasthop.engine.poll cimport Poll
+
+# How far the reply is.
+cdef enum Stage:
+    UNSTARTED
+    STARTED         # http.response.start was sent
+    BODY            # a part of the body was sent
+    TRAILERS        # the body is sent, trailers are to follow
+    COMPLETE
+
+@cython.final
+cdef class Cycle(Holder):
+    cdef Lane lane
+    cdef Service service
+    cdef Poll* poll
+    cdef Conn* conn             # NULL when the reply is complete, or the peer has gone
+    cdef Exchange exchange
+    cdef dict scope
+    cdef dict environ           # for the access log, or None
+    cdef list reading           # futures of those who wait in receive(), or None
+    cdef list writing           # the same in send()
+    cdef int stage
+    cdef bint in_turn           # the turn of the connection goes on: what follows is left to it
+    cdef bint body_taken        # the last of the request's body was received
+    cdef bint left              # the peer will send no more
+    cdef bint lost              # the peer went before the reply was complete
+    cdef bint with_trailers     # the application promised trailers
+    cdef bytes trailer
+    cdef bint late              # something is given and not sent, to be sent at the end of the round
+    cdef int dropped            # messages since the peer went
+    cdef int64_t began
+    # Bound methods, made once
+    cdef object receiver
+    cdef object sender
+
+    cdef object _message(self)
+    cdef object _start(self, dict message)
+    cdef object _body(self, dict message)
+    cdef object _file(self, dict message, bint whole)
+    cdef object _hint(self, dict message)
+    cdef object _trailers(self, dict message)
+    cdef object _drop(self)
+    cdef object _pushed(self)
+    cdef int _check_length(self) except -1
+    cdef int push(self) except -2
+    cdef int _seize(self) noexcept
+    cdef int _complete(self) except -1
+    cdef int _account(self) except -1
+    cdef int _leave(self) except -1
+    cdef int _rest(self) except -1
+    cdef int _refuse_body(self) except -1
+    cdef int finish(self, object task) except -1
+
+cdef int call_coroutine(Lane lane, Conn* conn, const unsigned char* base, Py_ssize_t took, Py_ssize_t size, bint whole) except -1
+cdef int push_late(Lane lane) except -1
+cdef object task_done(Lane lane, object task)
+cdef Py_ssize_t baseline(Lane lane) except -1

@@ -1,0 +1,692 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""One request of an ASGI application and its reply: the coroutine's `receive` and `send` on one side, a connection on the other.
+
+Knows the messages of ASGI ("HTTP & WebSocket ASGI Message Format", 2.3, and the extensions that the scope names), in which order they make sense, and what
+is owed when they do not. The bytes of the reply are an `Exchange`'s, those of the body an `Intake`'s, as for WSGI.
+
+**Two ways through.** Mostly the coroutine runs to its end at once, when its task is made (eager tasks, Python 3.12): then all happens in the connection's
+turn, nothing waits, and no future is made. Else the connection hangs on the cycle as its `Holder`: the turn tells it what happens, and a message that
+completes the reply lets go of the connection wherever the coroutine runs. In between `_seize` says whether the connection may be touched: it may not
+while its own turn is still to come.
+
+**Who waits** gets a future that says no more than "look again", so that a message is never lost with a cancelled `receive`.
+"""
+
+import asyncio
+import os
+from types import CoroutineType
+
+import cython
+from cython.cimports.cpython.bytes import PyBytes_GET_SIZE
+from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF, Py_REFCNT
+from cython.cimports.lasthop.engine.connection import (
+    BUSY,
+    CALLED,
+    CALLED_BODY,
+    CALLED_SENDING,
+    SENDING,
+    WAITING,
+    Conn,
+)
+from cython.cimports.lasthop.engine.ending import close_sent, end, go_on, refuse_late
+from cython.cimports.lasthop.engine.environ import build_environ
+from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, Exchange
+from cython.cimports.lasthop.engine.hold import hold
+from cython.cimports.lasthop.engine.intake import PEER_GONE
+from cython.cimports.lasthop.engine.lane import Lane, Service
+from cython.cimports.lasthop.engine.linux import (
+    __ATOMIC_SEQ_CST,
+    EPOLLERR,
+    EPOLLHUP,
+    EPOLLIN,
+    __atomic_compare_exchange_n,
+)
+from cython.cimports.lasthop.engine.poll import (
+    ERRORS,
+    IN_APPLICATION,
+    REQUESTS,
+    SENT_BYTES,
+    clock_ns,
+    rest,
+    rest_until,
+)
+from cython.cimports.lasthop.engine.ready import NOTHING, ready
+from cython.cimports.lasthop.engine.scope import build_scope, needs_environ
+from cython.cimports.lasthop.http1.reply import BY_CHUNKS, BY_LENGTH, put, put_raw_field, put_start
+from cython.cimports.libc.stdint import int64_t, uint64_t
+from cython.cimports.libc.string import memcmp
+from cython.cimports.posix.time import CLOCK_MONOTONIC
+
+_AHEAD = cython.declare(int64_t, 65536)
+"""Bytes of a reply that may wait for the peer before `send` waits too, as uvicorn has it."""
+_LOW = cython.declare(int64_t, 16384)
+"""How few have to be left before it goes on."""
+_PIECE = cython.declare(cython.Py_ssize_t, 65536)
+"""Of a request's body, in one message."""
+_DROPPED = cython.declare(cython.int, 16)
+"""Messages that are passed over after the peer has gone: whoever listens for http.disconnect has the time to stop. Whoever does not is stopped by an OSError."""
+_FREE = cython.declare(cython.Py_ssize_t, 64)
+
+_INTERRUPTS = (KeyboardInterrupt, SystemExit)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _references(cycle: Cycle) -> cython.Py_ssize_t:
+    """How many references there are to a cycle and its methods: more than at first means that the application kept one."""
+    return Py_REFCNT(cycle) + Py_REFCNT(cycle.receiver) + Py_REFCNT(cycle.sender)
+
+
+@cython.cfunc
+def _fresh(lane: Lane) -> Cycle:
+    cycle: Cycle = Cycle()
+    cycle.lane = lane
+    cycle.service = lane.service
+    cycle.poll = lane.poll
+    cycle.exchange = lane.fresh()
+    cycle.exchange.retire_methods()
+    cycle.receiver = cycle.receive
+    cycle.sender = cycle.send
+    return cycle
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _give_back(lane: Lane, cycle: Cycle) -> cython.int:
+    """The coroutine has ended, and the reply is complete or nobody is there to read it: the cycle can serve again, unless the application kept it."""
+    if cycle.exchange is None or len(lane.free_cycles) >= _FREE or _references(cycle) > lane.references:
+        cycle.receiver = None
+        cycle.sender = None
+        return 0
+    cycle.scope = None
+    cycle.environ = None
+    lane.free_cycles.append(cycle)
+    return 0
+
+
+def baseline(lane):
+    """How many references a cycle has that nobody but its lane knows."""
+    cycle: Cycle = _fresh(lane)
+    count = _references(cycle)
+    cycle.receiver = None
+    cycle.sender = None
+    return count
+
+
+def call_coroutine(lane, conn, base, took, size, whole):
+    """Have the application serve the request whose head is the first `took` of the `size` bytes at `base`, and do with `conn` what follows.
+
+    `whole`: the bytes are the whole request.
+    """
+    service: Service = lane.service
+    cycle: Cycle
+    exchange: Exchange
+    is_head: cython.bint = lane.head.method_size == 4 and memcmp(base + lane.head.method, b"HEAD", 4) == 0
+    task: object = None
+    if lane.free_cycles:
+        cycle = lane.free_cycles.pop()
+    else:
+        cycle = _fresh(lane)
+    exchange = cycle.exchange
+    exchange.begin(conn, cython.address(lane.head), is_head)
+    exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, whole)
+    exchange.intake.hasty = True
+    if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
+        cycle.environ = build_environ(service, cython.address(lane.head), base, conn)
+    cycle.scope = build_scope(service, cython.address(lane.head), base, conn, cycle.environ)
+    cycle.conn = conn
+    cycle.stage = UNSTARTED
+    cycle.in_turn = True
+    cycle.body_taken = False
+    cycle.left = False
+    cycle.lost = False
+    cycle.with_trailers = False
+    cycle.late = False
+    cycle.dropped = 0
+    if service.access is not None:
+        cycle.began = clock_ns(CLOCK_MONOTONIC)
+    lane.poll.count[REQUESTS] += 1
+    lane.poll.count[IN_APPLICATION] += 1
+    conn.holder = cython.cast(cython.p_void, cycle)
+    Py_INCREF(cycle)
+    try:
+        coroutine = service.application(cycle.scope, cycle.receiver, cycle.sender)
+        task = lane.start(coroutine if type(coroutine) is CoroutineType else _await(coroutine))
+        coroutine = None
+    except _INTERRUPTS:
+        raise
+    except BaseException:
+        service.poll.count[ERRORS] += 1
+        service.log_error("the application failed")
+        cycle.finish(None)
+    else:
+        if task.done():
+            cycle.finish(task)
+            task = None
+        else:
+            lane.tasks[task] = cycle
+            task.add_done_callback(lane.on_done)
+    cycle.in_turn = False
+    if cycle.conn == cython.NULL:  # the peer went meanwhile
+        pass
+    elif cycle.stage == COMPLETE:
+        cycle._leave()
+    else:
+        exchange.intake.keep_source()
+        cycle._rest()
+    if task is None:
+        _give_back(lane, cycle)
+    return 0
+
+
+def task_done(lane, task):
+    """A coroutine that did not end at once has ended."""
+    cycle: Cycle = lane.tasks.pop(task, None)
+    if cycle is None:
+        return
+    cycle.finish(task)
+    lane.settle()
+    _give_back(lane, cycle)
+
+
+def push_late(lane):
+    """Send what was given in this round."""
+    late: list = lane.late
+    cycle: Cycle
+    if not late:
+        return 0
+    lane.late = []
+    for cycle in late:
+        cycle.late = False
+        if cycle.conn != cython.NULL and cycle.stage != COMPLETE and not cycle.in_turn:
+            cycle.push()
+    return 0
+
+
+class Cycle:
+    # What the application calls.
+
+    def receive(self):
+        """The next message: a piece of the request's body, or that the peer has gone or has all of its reply."""
+        message = self._message()
+        return self._receive_later() if message is None else ready(message)
+
+    def send(self, message):
+        """Take a message of the reply. The peer may not have it yet, but no more than _AHEAD bytes wait for it when the awaitable is done."""
+        kind = message["type"]
+        if self.lost:
+            return self._drop()
+        if kind == "http.response.body":
+            return self._body(message)
+        if kind == "http.response.start":
+            return self._start(message)
+        if kind == "http.response.pathsend":
+            return self._file(message, True)
+        if kind == "http.response.zerocopysend":
+            return self._file(message, False)
+        if kind == "http.response.early_hint":
+            return self._hint(message)
+        if kind == "http.response.trailers":
+            return self._trailers(message)
+        raise RuntimeError(f"an HTTP reply has no message of type {kind!r}")
+
+    # Receiving.
+
+    def _message(self):
+        """What there is to be received now; None when it has to be waited for."""
+        if self.conn == cython.NULL or self.stage == COMPLETE:
+            return {"type": "http.disconnect"}
+        if not self.body_taken:
+            intake = self.exchange.intake
+            try:
+                block = intake.read_now(_PIECE)
+            except OSError:
+                self._refuse_body()
+                return {"type": "http.disconnect"}
+            if block is None:
+                return None
+            self.body_taken = intake.ended
+            return {"type": "http.request", "body": block, "more_body": not intake.ended}
+        return {"type": "http.disconnect"} if self.left else None
+
+    async def _receive_later(self):
+        while True:
+            message = self._message()
+            if message is not None:
+                return message
+            if not self.body_taken and not self.in_turn and self._seize():
+                rest(self.poll, self.conn, CALLED_BODY, self.poll.body_ns)
+            future = self.service.loop.create_future()
+            if self.reading is None:
+                self.reading = [future]
+            else:
+                self.reading.append(future)
+            await future
+
+    def _refuse_body(self):
+        """The body breaks a rule, or breaks off: nothing more can be understood on this connection."""
+        failure: cython.int = self.exchange.intake.failure
+        conn: cython.pointer(Conn) = self.conn
+        if self.in_turn or not self._seize():
+            self.left = True  # the turn that goes on, or is to come, sees the failure and ends the connection
+            return 0
+        if failure != PEER_GONE and not self.exchange.head_out:
+            refuse_late(self.service, conn, failure)
+        end(self.service, conn)
+        self.lane.settle()
+        return 0
+
+    # Sending.
+
+    def _start(self, message):
+        exchange: Exchange = self.exchange
+        if self.stage != UNSTARTED:
+            raise RuntimeError("http.response.start was sent a second time")
+        put_start(
+            cython.address(exchange.out),
+            cython.address(exchange.reply),
+            message["status"],
+            message.get("headers", ()),
+        )
+        exchange.started = True
+        self.trailer = b""
+        self.with_trailers = bool(message.get("trailers", False))
+        self.stage = STARTED
+        return NOTHING
+
+    def _body(self, message):
+        exchange: Exchange = self.exchange
+        body = message.get("body", b"")
+        more: cython.bint = message.get("more_body", False)
+        piece: bytes
+        if self.stage == UNSTARTED:
+            raise RuntimeError("http.response.body was sent before http.response.start")
+        if self.stage > BODY:
+            raise RuntimeError("http.response.body was sent after the last one (without more_body)")
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"the body of a reply must be bytes, not {type(body).__name__}")
+            body = bytes(body)
+        piece = body
+        if not more and not exchange.head_out and not self.with_trailers:
+            exchange.end_head(PyBytes_GET_SIZE(piece))
+        exchange.give(piece)
+        if more:
+            self.stage = BODY
+            if exchange.overrun:
+                self._check_length()
+            return self._pushed()
+        if self.with_trailers:
+            self.stage = TRAILERS
+            return NOTHING
+        self._check_length()
+        exchange.give_end()
+        self._complete()
+        return NOTHING
+
+    def _check_length(self):
+        """The body must be as long as the application said: else the peer could take what follows for a part of it."""
+        exchange: Exchange = self.exchange
+        if not exchange.overrun and (exchange.framing != BY_LENGTH or exchange.left == 0 or exchange.silent):
+            return 0
+        exchange.keep_alive = False
+        if exchange.overrun:
+            raise RuntimeError(
+                f"the body of the reply is longer than its Content-Length of {exchange.promised} bytes"
+            )
+        raise RuntimeError(
+            f"the body of the reply is {exchange.left} bytes shorter than its Content-Length of {exchange.promised}"
+        )
+
+    def _hint(self, message):
+        exchange: Exchange = self.exchange
+        if self.stage != UNSTARTED:
+            raise RuntimeError("http.response.early_hint was sent after http.response.start")
+        if exchange.minor == 0:
+            return NOTHING  # RFC 9110, 15.2: an HTTP/1.0 peer does not understand it
+        put(cython.address(exchange.out), b"HTTP/1.1 103 Early Hints\r\n", 26)
+        for link in message["links"]:
+            put_raw_field(cython.address(exchange.out), cython.NULL, b"Link", bytes(link))
+        put(cython.address(exchange.out), b"\r\n", 2)
+        return self._pushed()
+
+    def _trailers(self, message):
+        exchange: Exchange = self.exchange
+        if self.stage != TRAILERS:
+            raise RuntimeError("http.response.trailers was sent before the body was, or was not promised")
+        told: cython.bint = exchange.framing == BY_CHUNKS and not exchange.silent
+        if told and message.get("headers"):
+            # RFC 9110, 6.5.1: only to a peer that says it wants them.
+            told = any(name == b"te" and b"trailers" in value for name, value in self.scope["headers"])
+        if told:
+            lines = [
+                b"%b: %b\r\n" % (bytes(name), bytes(value)) for name, value in message.get("headers", ())
+            ]
+            for line in lines:
+                if line.count(b"\n") != 1 or line.count(b"\r") != 1 or b"\0" in line:
+                    raise ValueError(f"a trailer has a control character: {line!r}")
+            self.trailer += b"".join(lines)
+        if not message.get("more_trailers", False):
+            exchange.give_trailer(self.trailer)
+            self._complete()
+        return NOTHING
+
+    def _file(self, message, whole):
+        """A file by sendfile(2). `whole`: the message names it, and it is all of the reply."""
+        exchange: Exchange = self.exchange
+        if self.stage == UNSTARTED or self.stage > BODY:
+            raise RuntimeError(f"{message['type']} was sent before http.response.start, or after the end")
+        if whole:
+            file = open(message["path"], "rb", buffering=0)  # noqa: PTH123, SIM115 - closed when it is sent
+            exchange.give_descriptor(file, file.fileno(), 0, -1, True)
+            self._check_length()
+            exchange.closing = file
+            self._complete()
+            return NOTHING
+        return self._copy(message)
+
+    async def _copy(self, message):
+        exchange: Exchange = self.exchange
+        file = message["file"]
+        number = file if isinstance(file, int) else file.fileno()
+        offset = message.get("offset")
+        count = message.get("count")
+        if offset is None:
+            offset = os.lseek(number, 0, os.SEEK_CUR)
+        if count is None:
+            count = -1
+        self.stage = BODY
+        exchange.give_descriptor(file, number, offset, count, False)
+        while not self.lost and exchange.file is not None:
+            if self.push() == BLOCKED and exchange.file is not None:
+                await self._room()
+        if self.lost:
+            return
+        if exchange.framing == BY_CHUNKS and not exchange.silent:
+            exchange.give_break()
+        if not message.get("more_body", False):
+            self._check_length()
+            exchange.give_end()
+            self._complete()
+
+    def _drop(self):
+        """The peer is gone: nothing can be sent any more."""
+        self.dropped += 1
+        if self.dropped > _DROPPED:
+            raise BrokenPipeError("the peer closed the connection before it had read the reply")
+        return asyncio.sleep(0)
+
+    def _pushed(self):
+        """Some of the reply is given: it leaves at the end of this round, or now if it is much; who gives too much waits."""
+        exchange: Exchange = self.exchange
+        if exchange.unsent + (exchange.out.size - exchange.out_at) < _LOW:
+            if not self.late:
+                self.late = True
+                self.lane.late.append(self)
+                self.lane.settle()
+            return NOTHING
+        if self.push() == BLOCKED and exchange.unsent + (exchange.out.size - exchange.out_at) > _AHEAD:
+            return self._send_later()
+        return NOTHING
+
+    async def _send_later(self):
+        exchange: Exchange = self.exchange
+        while not self.lost and exchange.unsent + (exchange.out.size - exchange.out_at) > _LOW:
+            await self._room()
+
+    def _room(self):
+        """A future that ends when the peer has taken something, or is gone."""
+        future = self.service.loop.create_future()
+        if self.writing is None:
+            self.writing = [future]
+        else:
+            self.writing.append(future)
+        return future
+
+    def push(self):
+        """Send what the peer takes of what is given: SENT, BLOCKED, or GONE, and then nothing can be sent any more."""
+        seized: cython.bint = False
+        sent: cython.int
+        conn: cython.pointer(Conn) = self.conn
+        if not self.in_turn:
+            seized = self._seize()
+        sent = self.exchange.flush()
+        if sent == GONE:
+            if seized:
+                end(self.service, conn)
+                self.lane.settle()
+            else:
+                self.exchange.intake.failure = PEER_GONE
+                self.lost = True  # its turn ends it
+        elif seized:
+            self._rest()
+        return sent
+
+    # The connection.
+
+    def _seize(self):
+        """May the connection be touched now? Not while its turn goes on or is to come: what is to be done is left to that."""
+        state: cython.int = WAITING
+        return self.conn != cython.NULL and __atomic_compare_exchange_n(
+            cython.address(self.conn.state),
+            cython.address(state),
+            BUSY,
+            False,
+            __ATOMIC_SEQ_CST,
+            __ATOMIC_SEQ_CST,
+        )
+
+    def _rest(self):
+        """The connection waits for what the coroutine or the peer does next. It is BUSY, and ours."""
+        exchange: Exchange = self.exchange
+        conn: cython.pointer(Conn) = self.conn
+        if self.lost:
+            end(self.service, conn)
+        elif exchange.unsent or exchange.out_at < exchange.out.size or exchange.file is not None:
+            if self.late:
+                rest_until(self.poll, conn, CALLED, conn.deadline)
+            elif conn.phase == CALLED_SENDING:
+                rest_until(self.poll, conn, CALLED_SENDING, conn.deadline)
+            else:
+                rest(self.poll, conn, CALLED_SENDING, self.poll.reply_ns)
+        elif self.reading is not None and not self.body_taken:
+            rest(self.poll, conn, CALLED_BODY, self.poll.body_ns)
+        else:
+            rest_until(self.poll, conn, CALLED, conn.deadline)
+        return 0
+
+    def wake(self, events):
+        """It is the connection's turn."""
+        exchange: Exchange = self.exchange
+        conn: cython.pointer(Conn) = self.conn
+        before: int64_t = exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at)
+        left: int64_t
+        if events & (EPOLLHUP | EPOLLERR) or self.lost:
+            end(self.service, conn)
+            return 0
+        if events & EPOLLIN:
+            conn.drained = False
+        if conn.half_closed:
+            self.left = True
+        if self.stage == COMPLETE:
+            return self._leave()
+        if exchange.intake.failure and self.reading is None:
+            if exchange.intake.failure != PEER_GONE and not exchange.head_out:
+                refuse_late(self.service, conn, exchange.intake.failure)
+            end(self.service, conn)
+            return 0
+        if before and not self.late:
+            if exchange.flush() == GONE:
+                end(self.service, conn)
+                return 0
+            left = exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at)
+            if left < before and conn.phase == CALLED_SENDING:
+                conn.deadline = self.poll.now + self.poll.reply_ns
+            if left <= _LOW or exchange.file is not None or left == 0:
+                _ring(self.writing)
+                self.writing = None
+        if self.reading is not None and (not self.body_taken or self.left):
+            _ring(self.reading)
+            self.reading = None
+        return self._rest()
+
+    def lose(self):
+        """The connection is closed: the coroutine is told, and whatever it still sends is dropped."""
+        self.conn = cython.NULL
+        if self.stage != COMPLETE:
+            self.lost = True
+            if self.exchange.reply.status == 0 or not self.exchange.head_out:
+                self.exchange.reply.status = 499  # nginx's word for it in the log
+            self.exchange.finish()
+            self._account()
+        self.exchange.intake.source_at = 0
+        self.exchange.intake.source_end = 0
+        self.exchange.intake.failure = PEER_GONE
+        close_sent(self.service, self.exchange)
+        self.exchange.forget()
+        _ring(self.reading)
+        _ring(self.writing)
+        self.reading = None
+        self.writing = None
+
+    # The end.
+
+    def _complete(self):
+        """The application has given all of its reply."""
+        exchange: Exchange = self.exchange
+        self.stage = COMPLETE
+        exchange.finish()
+        exchange.intake.settle(exchange.keep_alive)
+        self._account()
+        if self.reading is not None:
+            _ring(self.reading)
+            self.reading = None
+        if not self.in_turn and self._seize():
+            self._leave()
+            self.lane.settle()
+        return 0
+
+    def _account(self):
+        """Count the reply, and log it."""
+        service: Service = self.service
+        exchange: Exchange = self.exchange
+        self.poll.count[IN_APPLICATION] -= 1
+        self.poll.count[SENT_BYTES] += cython.cast(uint64_t, exchange.body_bytes)
+        if service.access is not None and self.environ is not None:
+            try:
+                service.access(
+                    self.environ,
+                    exchange.reply.status,
+                    exchange.body_bytes,
+                    (clock_ns(CLOCK_MONOTONIC) - self.began) * 1e-9,
+                )
+            except Exception:
+                service.log_error("the access log cannot be written")
+        if (
+            service.retire_after
+            and self.poll.count[REQUESTS] >= service.retire_after
+            and service.on_retire is not None
+        ):
+            retire = service.on_retire
+            service.retire_after = 0
+            try:
+                retire()
+            except Exception:
+                service.log_error("the worker cannot be retired")
+        return 0
+
+    def _leave(self):
+        """The reply is complete: send it, and go on with the connection, which is BUSY and ours. The cycle has nothing to do with it any more."""
+        service: Service = self.service
+        exchange: Exchange = self.exchange
+        conn: cython.pointer(Conn) = self.conn
+        sent: cython.int
+        conn.holder = cython.NULL
+        self.conn = cython.NULL
+        if self.lane.turning and self.poll.holding and hold(self.poll, exchange):
+            exchange.forget()
+            Py_DECREF(self)
+            return 0
+        sent = exchange.flush()
+        if sent == BLOCKED:
+            self.exchange = None
+            Py_INCREF(exchange)
+            conn.exchange = cython.cast(cython.p_void, exchange)
+            rest(self.poll, conn, SENDING, self.poll.reply_ns)
+        else:
+            close_sent(service, exchange)
+            if sent == GONE or exchange.intake.failure == PEER_GONE:
+                end(service, conn)
+            else:
+                go_on(self.lane, conn, exchange)
+            exchange.forget()
+        Py_DECREF(self)
+        return 0
+
+    def finish(self, task):
+        """The coroutine has ended: what it left undone is done for it."""
+        service: Service = self.service
+        exchange: Exchange = self.exchange
+        error: object = None
+        if task is not None:
+            if task.cancelled():
+                error = asyncio.CancelledError()
+            else:
+                error = task.exception()
+            if error is not None and not (self.lost and _is_of_loss(error)):
+                self.poll.count[ERRORS] += 1
+                service.log_failure(f"the application failed: {_named(self.scope)}", error)
+            elif error is None and self.stage != COMPLETE and not self.lost:
+                self.poll.count[ERRORS] += 1
+                service.log_failure(
+                    f"the application returned before its reply was complete: {_named(self.scope)}", None
+                )
+        if self.stage == COMPLETE or self.conn == cython.NULL:
+            return 0
+        exchange.file = None
+        if exchange.head_out:
+            # The peer must not take what it has for the whole.
+            exchange.keep_alive = False
+            exchange.intake.failure = PEER_GONE
+            self._complete()
+            return 0
+        exchange.out.size = 0
+        exchange.out_at = 0
+        self.stage = STARTED
+        put_start(
+            cython.address(exchange.out),
+            cython.address(exchange.reply),
+            500,
+            ((b"content-type", b"text/plain; charset=utf-8"),),
+        )
+        exchange.started = True
+        exchange.end_head(22)
+        exchange.give(b"Internal Server Error\n")
+        exchange.give_end()
+        self._complete()
+        return 0
+
+
+async def _await(awaitable):
+    """A coroutine for whatever else an application may return."""
+    await awaitable
+
+
+@cython.cfunc
+def _ring(futures: object) -> object:
+    """Have those who wait look again."""
+    if futures is not None:
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+
+
+@cython.cfunc
+def _is_of_loss(error: object) -> cython.bint:
+    """Is it what an application may well raise when its peer has gone?"""
+    return isinstance(error, (OSError, asyncio.CancelledError)) or type(error).__name__ == "ClientDisconnect"
+
+
+@cython.cfunc
+def _named(scope: dict) -> object:
+    return f"{scope.get('method', 'WebSocket')} {scope['path']!r}"

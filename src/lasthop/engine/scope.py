@@ -1,0 +1,297 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What an ASGI application is told of a request: the scope (ASGI 3.0, "HTTP Connection Scope" and "WebSocket Connection Scope").
+
+Knows a request's head and who sent it; makes a dict, as a copy of the listener's template. What a trusted front says of the client is `environ`'s and
+`forwarded`'s business: where it says anything, or something is to be said of it, the environ is made too, and the scope takes it from there.
+"""
+
+import cython
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cython.cimports.cpython.dict import PyDict_Copy
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.cpython.ref import Py_INCREF
+from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
+from cython.cimports.lasthop.engine.connection import Conn
+from cython.cimports.lasthop.engine.environ import is_trusted, write_address
+from cython.cimports.lasthop.engine.lane import UNNAMED, Service
+from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX
+from cython.cimports.lasthop.engine.peers import Credentials, note_of
+from cython.cimports.lasthop.http1.field import COOKIE, HOST, LAST_OF_FRONTS, Field, lower, same_word
+from cython.cimports.lasthop.http1.head import Head
+from cython.cimports.libc.string import memcmp, memcpy, memset
+
+from lasthop.http1.field import KNOWN_NAMES
+
+_names: list = list(KNOWN_NAMES)
+_methods: dict = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
+_UPGRADE = cython.declare(cython.int, KNOWN_NAMES.index(b"upgrade"))
+_CONNECTION = cython.declare(cython.int, KNOWN_NAMES.index(b"connection"))
+_MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
+"""Processes whose templates are kept for their next connections: fronts have few."""
+
+
+def template_of(server, root_path, has_state):
+    """What the scopes of a listener, or of a process that connects over a UNIX socket, have in common."""
+    template = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": server,
+        "client": None,
+        "scheme": "http",
+        "root_path": root_path,
+        "method": "GET",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "headers": None,
+        "extensions": {
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.trailers": {},
+            "http.response.early_hint": {},
+        },
+    }
+    if has_state:
+        template["state"] = None
+    return template
+
+
+@cython.cfunc
+def _template(service: Service, conn: cython.pointer(Conn)) -> dict:
+    template: dict
+    raw: cython.char[16]
+    if service.poll.listeners[conn.listener].family != AF_UNIX:
+        return cython.cast(dict, service.scopes[conn.listener])
+    if conn.peer == cython.NULL:
+        memset(raw, 0, 16)
+        memcpy(raw, cython.address(conn.who), cython.sizeof(Credentials))
+        memcpy(raw + 12, cython.address(conn.listener), 2)
+        key: bytes = raw[:16]
+        template = service.scope_peers.get(key)
+        if template is None:
+            template = PyDict_Copy(service.scopes[conn.listener])
+            template["extensions"] = template["extensions"] | {
+                "lasthop.peer": note_of(cython.address(conn.who))
+            }
+            if len(service.scope_peers) >= _MOST_TEMPLATES:
+                service.scope_peers.clear()
+            service.scope_peers[key] = template
+        Py_INCREF(template)
+        conn.peer = cython.cast(cython.p_void, template)
+    return cython.cast(dict, cython.cast(cython.pointer(PyObject), conn.peer))
+
+
+def client_of(conn):
+    """The peer's address and port, as scopes have it; None over a UNIX socket. Made once for a connection."""
+    if conn.client == cython.NULL:
+        if (conn.family != AF_INET and conn.family != AF_INET6) or not write_address(conn):
+            return None
+        client = (cython.cast(object, cython.cast(cython.pointer(PyObject), conn.address)), conn.raw_port)
+        Py_INCREF(client)
+        conn.client = cython.cast(cython.p_void, client)
+    return cython.cast(object, cython.cast(cython.pointer(PyObject), conn.client))
+
+
+def needs_environ(service, head, conn):
+    """Does a front say, or would it have to say, something of the client? Then `build_environ` decides what of it counts."""
+    i: cython.int
+    if conn.family == AF_UNIX and not service.noticed & UNNAMED:
+        return True
+    for i in range(cython.cast(cython.int, head.nfields)):
+        if head.fields[i].known > COOKIE and head.fields[i].known <= LAST_OF_FRONTS:
+            return True
+    return False
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _hex(c: cython.uchar) -> cython.int:
+    if 0x30 <= c <= 0x39:
+        return c - 0x30
+    c |= 0x20
+    return c - 0x57 if 0x61 <= c <= 0x66 else -1
+
+
+@cython.cfunc
+def _unescape(buf: cython.p_const_uchar, size: cython.Py_ssize_t) -> object:
+    """The path as text, its percent-escapes undone; what is no UTF-8 becomes U+FFFD."""
+    plain: bytes = PyBytes_FromStringAndSize(cython.NULL, size)
+    to: cython.p_char = PyBytes_AS_STRING(plain)
+    count: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t = 0
+    while i < size:
+        if buf[i] == 0x25 and i + 2 < size and _hex(buf[i + 1]) >= 0 and _hex(buf[i + 2]) >= 0:
+            to[count] = cython.cast(cython.char, _hex(buf[i + 1]) << 4 | _hex(buf[i + 2]))
+            i += 3
+        else:
+            to[count] = cython.cast(cython.char, buf[i])
+            i += 1
+        count += 1
+    return PyUnicode_DecodeUTF8(to, count, b"replace")
+
+
+@cython.cfunc
+def _lowered(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> bytes:
+    name: bytes = PyBytes_FromStringAndSize(cython.NULL, size)
+    to: cython.p_char = PyBytes_AS_STRING(name)
+    i: cython.Py_ssize_t
+    for i in range(size):
+        to[i] = cython.cast(cython.char, lower(text[i]))
+    return name
+
+
+@cython.cfunc
+def _piece(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> bytes:
+    return PyBytes_FromStringAndSize(cython.cast(cython.p_const_char, text), size)
+
+
+@cython.cfunc
+def _headers(
+    service: Service,
+    head: cython.pointer(cython.const[Head]),
+    buf: cython.p_const_uchar,
+    conn: cython.pointer(Conn),
+    environ: object,
+) -> list:
+    """The header fields in their order, names lower-cased. What fronts say reaches the application only where it is believed."""
+    headers: list = []
+    field: cython.pointer(cython.const[Field])
+    i: cython.int
+    known: cython.int
+    name: bytes
+    for i in range(cython.cast(cython.int, head.nfields)):
+        field = cython.address(head.fields[i])
+        known = field.known
+        if known >= 0:
+            if (
+                known > COOKIE
+                and known <= LAST_OF_FRONTS
+                and (environ is None or not _is_told(environ, known))
+            ):
+                continue
+            if known == HOST and head.authority_size:
+                continue  # RFC 9112, 3.2.2: the target's authority stands for it
+            name = cython.cast(bytes, cython.cast(list, _names)[known])
+        else:
+            if field.name_size == 5 and same_word(buf + field.name, 5, b"proxy"):
+                continue  # an application of CGI's or WSGI's kind would take it for a proxy of its own (CVE-2016-5385)
+            if (
+                field.name_size > 11
+                and same_word(buf + field.name, 11, b"x-forwarded")
+                and not is_trusted(service, conn)
+            ):
+                continue
+            name = _lowered(buf + field.name, field.name_size)
+        headers.append((name, _piece(buf + field.value, field.value_size)))
+    return headers
+
+
+_keys: list = [("HTTP_" + name.decode().upper().replace("-", "_")) for name in KNOWN_NAMES]
+
+
+@cython.cfunc
+def _is_told(environ: dict, known: cython.int) -> cython.bint:
+    return _keys[known] in environ
+
+
+@cython.cfunc
+def _believe(scope: dict, environ: dict, headers: list) -> cython.int:
+    """Take from the environ what a trusted front has said of the client."""
+    i: cython.int
+    address = environ["REMOTE_ADDR"]
+    if address:
+        port = environ.get("REMOTE_PORT")
+        scope["client"] = (address, int(port) if port else 0)
+    scope["scheme"] = environ["wsgi.url_scheme"]
+    host = environ.get("HTTP_HOST")
+    if host is not None:
+        value = host.encode("latin-1")
+        for i in range(len(headers)):
+            if headers[i][0] == b"host":
+                if headers[i][1] != value:
+                    headers[i] = (b"host", value)
+                return 0
+        headers.insert(0, (b"host", value))
+    return 0
+
+
+@cython.cfunc
+def _asks_for_websocket(head: cython.pointer(cython.const[Head]), buf: cython.p_const_uchar) -> cython.bint:
+    """A GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1)."""
+    i: cython.int
+    upgrade: cython.bint = False
+    connection: cython.bint = False
+    field: cython.pointer(cython.const[Field])
+    if head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0 or head.minor == 0:
+        return False
+    for i in range(cython.cast(cython.int, head.nfields)):
+        field = cython.address(head.fields[i])
+        if field.known == _UPGRADE:
+            upgrade = _piece(buf + field.value, field.value_size).strip().lower() == b"websocket"
+        elif field.known == _CONNECTION:
+            words = _piece(buf + field.value, field.value_size).lower().split(b",")
+            connection = connection or b"upgrade" in [word.strip() for word in words]
+    return upgrade and connection
+
+
+def build_scope(service, head, buf, conn, environ):
+    """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None."""
+    scope: dict = PyDict_Copy(_template(service, conn))
+    headers: list = _headers(service, head, buf, conn, environ)
+    extensions: dict = scope["extensions"]
+    root: str = scope["root_path"]
+    raw: bytes
+    i: cython.int
+    if head.authority_size:
+        headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
+    scope["headers"] = headers
+    scope["extensions"] = PyDict_Copy(extensions)
+    if head.path_size:
+        raw = _piece(buf + head.path, head.path_size)
+        path = (
+            _unescape(buf + head.path, head.path_size)
+            if head.escaped
+            else PyUnicode_DecodeUTF8(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), b"replace")
+        )
+    elif head.target_size == 1 and buf[head.target] == 0x2A:
+        raw = b"*"
+        path = "*"
+    else:
+        raw = b"/"
+        path = "/"
+    if root:
+        path = root + path
+        raw = root.encode() + raw
+    scope["path"] = path
+    scope["raw_path"] = raw
+    if head.query_size:
+        scope["query_string"] = _piece(buf + head.query, head.query_size)
+    if head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0:
+        word: bytes = _piece(buf + head.method, head.method_size)
+        method = _methods.get(word)
+        scope["method"] = word.decode("ascii") if method is None else method
+    if head.minor == 0:
+        scope["http_version"] = "1.0"
+    if conn.family == AF_INET or conn.family == AF_INET6:
+        scope["client"] = client_of(conn)
+    if environ is not None:
+        _believe(scope, environ, headers)
+    if service.state is not None:
+        scope["state"] = PyDict_Copy(service.state)
+    for i in range(cython.cast(cython.int, head.nfields)):
+        if (
+            head.fields[i].known == _UPGRADE
+            and service.websocket is not None
+            and _asks_for_websocket(head, buf)
+        ):
+            scope["type"] = "websocket"
+            scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+            del scope["method"]
+            scope["extensions"] = {"websocket.http.response": {}}
+            if "lasthop.peer" in extensions:
+                scope["extensions"]["lasthop.peer"] = extensions["lasthop.peer"]
+    return scope
