@@ -17,7 +17,7 @@ from cython.cimports.lasthop.engine.arrivals import collect, listen_on
 from cython.cimports.lasthop.engine.attendant import start_attendant
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
-from cython.cimports.lasthop.engine.cycle import baseline, push_late, task_done
+from cython.cimports.lasthop.engine.coroutine import baseline, push_late, task_done
 from cython.cimports.lasthop.engine.ending import end
 from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import is_time

@@ -58,8 +58,3 @@ cdef class Cycle(Holder):
     cdef int _rest(self) except -1
     cdef int _refuse_body(self) except -1
     cdef int finish(self, object task) except -1
-
-cdef int call_coroutine(Lane lane, Conn* conn, const unsigned char* base, Py_ssize_t took, Py_ssize_t size, bint whole) except -1
-cdef int push_late(Lane lane) except -1
-cdef object task_done(Lane lane, object task)
-cdef Py_ssize_t baseline(Lane lane) except -1

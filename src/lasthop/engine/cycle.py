@@ -9,16 +9,17 @@ turn, nothing waits, and no future is made. Else the connection hangs on the cyc
 completes the reply lets go of the connection wherever the coroutine runs. In between `_seize` says whether the connection may be touched: it may not
 while its own turn is still to come.
 
+This module is long because the messages of a reply, their order, and the connection under them are one state machine.
+
 **Who waits** gets a future that says no more than "look again", so that a message is never lost with a cancelled `receive`.
 """
 
 import asyncio
 import os
-from types import CoroutineType
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_GET_SIZE
-from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF, Py_REFCNT
+from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.lasthop.engine.connection import (
     BUSY,
     CALLED,
@@ -29,11 +30,10 @@ from cython.cimports.lasthop.engine.connection import (
     Conn,
 )
 from cython.cimports.lasthop.engine.ending import close_sent, end, go_on, refuse_late
-from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, Exchange
 from cython.cimports.lasthop.engine.hold import hold
 from cython.cimports.lasthop.engine.intake import PEER_GONE
-from cython.cimports.lasthop.engine.lane import Lane, Service
+from cython.cimports.lasthop.engine.lane import Service
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_SEQ_CST,
     EPOLLERR,
@@ -51,10 +51,8 @@ from cython.cimports.lasthop.engine.poll import (
     rest_until,
 )
 from cython.cimports.lasthop.engine.ready import NOTHING, ready
-from cython.cimports.lasthop.engine.scope import build_scope, needs_environ
 from cython.cimports.lasthop.http1.reply import BY_CHUNKS, BY_LENGTH, put, put_raw_field, put_start
 from cython.cimports.libc.stdint import int64_t, uint64_t
-from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 _AHEAD = cython.declare(int64_t, 65536)
@@ -65,142 +63,6 @@ _PIECE = cython.declare(cython.Py_ssize_t, 65536)
 """Of a request's body, in one message."""
 _DROPPED = cython.declare(cython.int, 16)
 """Messages that are passed over after the peer has gone: whoever listens for http.disconnect has the time to stop. Whoever does not is stopped by an OSError."""
-_FREE = cython.declare(cython.Py_ssize_t, 64)
-
-_INTERRUPTS = (KeyboardInterrupt, SystemExit)
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _references(cycle: Cycle) -> cython.Py_ssize_t:
-    """How many references there are to a cycle and its methods: more than at first means that the application kept one."""
-    return Py_REFCNT(cycle) + Py_REFCNT(cycle.receiver) + Py_REFCNT(cycle.sender)
-
-
-@cython.cfunc
-def _fresh(lane: Lane) -> Cycle:
-    cycle: Cycle = Cycle()
-    cycle.lane = lane
-    cycle.service = lane.service
-    cycle.poll = lane.poll
-    cycle.exchange = lane.fresh()
-    cycle.exchange.retire_methods()
-    cycle.receiver = cycle.receive
-    cycle.sender = cycle.send
-    return cycle
-
-
-@cython.cfunc
-@cython.exceptval(-1)
-def _give_back(lane: Lane, cycle: Cycle) -> cython.int:
-    """The coroutine has ended, and the reply is complete or nobody is there to read it: the cycle can serve again, unless the application kept it."""
-    if cycle.exchange is None or len(lane.free_cycles) >= _FREE or _references(cycle) > lane.references:
-        cycle.receiver = None
-        cycle.sender = None
-        return 0
-    cycle.scope = None
-    cycle.environ = None
-    lane.free_cycles.append(cycle)
-    return 0
-
-
-def baseline(lane):
-    """How many references a cycle has that nobody but its lane knows."""
-    cycle: Cycle = _fresh(lane)
-    count = _references(cycle)
-    cycle.receiver = None
-    cycle.sender = None
-    return count
-
-
-def call_coroutine(lane, conn, base, took, size, whole):
-    """Have the application serve the request whose head is the first `took` of the `size` bytes at `base`, and do with `conn` what follows.
-
-    `whole`: the bytes are the whole request.
-    """
-    service: Service = lane.service
-    cycle: Cycle
-    exchange: Exchange
-    is_head: cython.bint = lane.head.method_size == 4 and memcmp(base + lane.head.method, b"HEAD", 4) == 0
-    task: object = None
-    if lane.free_cycles:
-        cycle = lane.free_cycles.pop()
-    else:
-        cycle = _fresh(lane)
-    exchange = cycle.exchange
-    exchange.begin(conn, cython.address(lane.head), is_head)
-    exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, whole)
-    exchange.intake.hasty = True
-    if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
-        cycle.environ = build_environ(service, cython.address(lane.head), base, conn)
-    cycle.scope = build_scope(service, cython.address(lane.head), base, conn, cycle.environ)
-    cycle.conn = conn
-    cycle.stage = UNSTARTED
-    cycle.in_turn = True
-    cycle.body_taken = False
-    cycle.left = False
-    cycle.lost = False
-    cycle.with_trailers = False
-    cycle.late = False
-    cycle.dropped = 0
-    if service.access is not None:
-        cycle.began = clock_ns(CLOCK_MONOTONIC)
-    lane.poll.count[REQUESTS] += 1
-    lane.poll.count[IN_APPLICATION] += 1
-    conn.holder = cython.cast(cython.p_void, cycle)
-    Py_INCREF(cycle)
-    try:
-        coroutine = service.application(cycle.scope, cycle.receiver, cycle.sender)
-        task = lane.start(coroutine if type(coroutine) is CoroutineType else _await(coroutine))
-        coroutine = None
-    except _INTERRUPTS:
-        raise
-    except BaseException:
-        service.poll.count[ERRORS] += 1
-        service.log_error("the application failed")
-        cycle.finish(None)
-    else:
-        if task.done():
-            cycle.finish(task)
-            task = None
-        else:
-            lane.tasks[task] = cycle
-            task.add_done_callback(lane.on_done)
-    cycle.in_turn = False
-    if cycle.conn == cython.NULL:  # the peer went meanwhile
-        pass
-    elif cycle.stage == COMPLETE:
-        cycle._leave()
-    else:
-        exchange.intake.keep_source()
-        cycle._rest()
-    if task is None:
-        _give_back(lane, cycle)
-    return 0
-
-
-def task_done(lane, task):
-    """A coroutine that did not end at once has ended."""
-    cycle: Cycle = lane.tasks.pop(task, None)
-    if cycle is None:
-        return
-    cycle.finish(task)
-    lane.settle()
-    _give_back(lane, cycle)
-
-
-def push_late(lane):
-    """Send what was given in this round."""
-    late: list = lane.late
-    cycle: Cycle
-    if not late:
-        return 0
-    lane.late = []
-    for cycle in late:
-        cycle.late = False
-        if cycle.conn != cython.NULL and cycle.stage != COMPLETE and not cycle.in_turn:
-            cycle.push()
-    return 0
 
 
 class Cycle:
@@ -665,11 +527,6 @@ class Cycle:
         exchange.give_end()
         self._complete()
         return 0
-
-
-async def _await(awaitable):
-    """A coroutine for whatever else an application may return."""
-    await awaitable
 
 
 @cython.cfunc

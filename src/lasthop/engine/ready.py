@@ -5,8 +5,6 @@ Most of what an ASGI application awaits of a server is so: a body that has come 
 (send, throw, close), so that `asyncio.create_task(receive())` and `asyncio.wait_for` take it as they take a coroutine function's.
 """
 
-import cython
-
 
 class Ready:
     def __await__(self):

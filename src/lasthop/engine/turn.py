@@ -22,7 +22,7 @@ from cython.cimports.lasthop.engine.connection import (
     Conn,
     keep_bytes,
 )
-from cython.cimports.lasthop.engine.cycle import call_coroutine
+from cython.cimports.lasthop.engine.coroutine import call_coroutine
 from cython.cimports.lasthop.engine.ending import (
     Holder,
     close_sent,
