@@ -7,7 +7,6 @@ that is ready in one go. There is no transport, no protocol and no callback for 
 """
 
 import asyncio
-import functools
 import signal
 import sys
 import threading
@@ -69,9 +68,11 @@ class Engine(Core):
         self.lane.on_done = self._done
         self.lane.turn = self.turn
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            self.lane.start = functools.partial(asyncio.Task, loop=loop, eager_start=True)
+            self.lane.task = asyncio.Task
+            self.lane.task_options = {"loop": loop, "eager_start": True}
         else:
-            self.lane.start = loop.create_task
+            self.lane.task = loop.create_task
+            self.lane.task_options = {}
         if start_attendant(poll) != 0:
             raise RuntimeError("no thread could be started for the attendant")
         self.service.generation = generation()

@@ -204,7 +204,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
                 compared = now
         alone = False
         used = clock_ns(CLOCK_PROCESS_CPUTIME_ID)
-        if not waiting and poll.serving and now > before:
+        if (not waiting or poll.looped) and poll.serving and now > before:
             bound = (used - cpu) * 5 >= (now - before) * 4
             if _watch(poll, now - before, used - cpu, now - turned):
                 hurry = now + 5 * _MS

@@ -8,6 +8,7 @@ application kept a part of it. What the coroutine receives and sends is `cycle`'
 from types import CoroutineType
 
 import cython
+from cython.cimports.cpython.object import PyObject_Call
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.lasthop.engine.cycle import COMPLETE, UNSTARTED, Cycle
 from cython.cimports.lasthop.engine.environ import build_environ
@@ -104,7 +105,9 @@ def call_coroutine(lane, conn, base, took, size, whole):
     Py_INCREF(cycle)
     try:
         coroutine = service.application(cycle.scope, cycle.receiver, cycle.sender)
-        task = lane.start(coroutine if type(coroutine) is CoroutineType else _await(coroutine))
+        if type(coroutine) is not CoroutineType:
+            coroutine = _await(coroutine)
+        task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
         coroutine = None
     except _INTERRUPTS:
         raise

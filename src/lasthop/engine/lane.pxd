@@ -59,7 +59,8 @@ cdef class Lane:
     cdef list free_cycles       # what served a request and can serve another
     cdef list late              # cycles that have given something which is not sent yet
     cdef dict tasks             # those that run, and their cycles
-    cdef object start           # makes a task of a coroutine
+    cdef object task            # makes a task of a coroutine
+    cdef dict task_options      # with these options
     cdef object on_done         # called when one has ended
     cdef object turn            # called by the loop when connections are ready
     cdef bint turning           # that goes on

@@ -1,5 +1,10 @@
 # An awaitable that need not be awaited: its value is there.
 cimport cython
+from cpython.object cimport PyObject
+
+cdef extern from "Python.h":
+    ctypedef struct TypeObject "PyTypeObject":
+        PyObject* (*tp_iternext)(PyObject*) noexcept
 
 @cython.final
 @cython.freelist(64)

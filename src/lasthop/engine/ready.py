@@ -5,6 +5,10 @@ Most of what an ASGI application awaits of a server is so: a body that has come 
 (send, throw, close), so that `asyncio.create_task(receive())` and `asyncio.wait_for` take it as they take a coroutine function's.
 """
 
+import cython
+from cython.cimports.cpython.exc import PyErr_SetObject
+from cython.cimports.cpython.object import PyObject
+
 
 class Ready:
     def __await__(self):
@@ -32,8 +36,21 @@ class Ready:
         """As a coroutine's: nothing is under way."""
 
 
+@cython.cfunc
+@cython.exceptval(check=False)
+def _end(self: cython.pointer(PyObject)) -> cython.pointer(PyObject):
+    """`__next__` for the interpreter's own use: no exception object, and no traceback, for what happens twice a request."""
+    made: Ready = cython.cast(Ready, self)
+    if made.value is not None:
+        PyErr_SetObject(StopIteration, made.value)
+    return cython.NULL
+
+
+cython.cast(cython.pointer(TypeObject), Ready).tp_iternext = _end
+
+
 def ready(value):
-    """An awaitable that gives `value`."""
+    """An awaitable that gives `value`, a dict."""
     made: Ready = Ready()
     made.value = value
     return made
