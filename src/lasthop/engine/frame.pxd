@@ -1,0 +1,23 @@
+# A frame of the WebSocket protocol as a peer sends it (masked), and as a server does (unmasked).
+
+cdef enum:
+    PART            # more bytes are needed
+    WHOLE           # the frame is there
+    ODD             # no frame that a peer may send: for the library to refuse
+    FINAL_TEXT = 0x81
+    FINAL_BINARY = 0x82
+    PING = 0x89
+    COMPRESSED = 0x40   # RSV1
+    LARGE = 16384       # a payload of so many bytes is not copied behind its head, nor put together with what follows
+
+cdef struct Frame:
+    unsigned char head
+    Py_ssize_t at       # where the payload begins; its mask stands before it
+    Py_ssize_t size     # of the payload
+
+cdef int measure(Frame* frame, const unsigned char* data, Py_ssize_t size, Py_ssize_t most) noexcept nogil
+cdef bytes unmasked(const unsigned char* payload, Py_ssize_t size)
+cdef str unmasked_text(const unsigned char* payload, Py_ssize_t size)
+cdef bytes framed(unsigned char head, const unsigned char* payload, Py_ssize_t size)
+cdef bytes frame_head(unsigned char head, Py_ssize_t size)
+cdef list gathered(list pieces)

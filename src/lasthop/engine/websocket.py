@@ -1,0 +1,488 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""One WebSocket connection between bytes and ASGI messages (RFC 6455, RFC 7692), without socket, loop or clock.
+
+Whoever has the socket feeds what comes, writes what `take` gives, and closes it once `ended`; whoever calls the application takes messages and gives its
+own to `send`. Both directions are one object, used by one thread.
+
+**Two ways to read a frame.** A whole, uncompressed message in one frame, masked and within bounds, is read here: that is what nearly all traffic is made
+of, and the library would spend 12 us on it, of which ours takes 0.3. All else, and whatever a peer may not send, goes to the `websockets` library, frame by
+frame: it judges, answers pings, chooses close codes. Its parser, some 2.5 KB, is made when it is needed and let go of when nothing hangs on it: not
+in the midst of a fragmented message, not after a close frame. Nothing is judged here but UTF-8, which is left to whoever puts fragments together.
+
+**What a peer can make us hold** is bounded: a message by `Terms.max_size`, also decompressed; messages that the application has not taken by MOST_HELD and
+one more, after which bytes are left undigested; those bytes by whoever feeds, who looks at `held` and stops.
+"""
+
+from collections import deque
+
+import cython
+from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cython.cimports.cpython.mem import PyMem_Free, PyMem_Realloc
+from cython.cimports.cpython.unicode import PyUnicode_KIND
+from cython.cimports.lasthop.engine.frame import (
+    COMPRESSED,
+    FINAL_BINARY,
+    FINAL_TEXT,
+    LARGE,
+    ODD,
+    PART,
+    Frame,
+    frame_head,
+    framed,
+    gathered,
+    measure,
+    unmasked,
+    unmasked_text,
+)
+from cython.cimports.libc.string import memcpy, memmove
+
+from lasthop.engine.handshake import LOGGER, Handshake
+from lasthop.engine.library import CloseCode, Opcode, Protocol, ProtocolError, Side, State
+from lasthop.engine.library import Frame as LibraryFrame
+
+MOST_HELD = 65536
+_most_held = cython.declare(cython.Py_ssize_t, MOST_HELD)
+"""From this much on, what has come is left undigested until messages are taken: 64 KiB of compressed frames can be 64 MiB of messages."""
+_WEIGHT = cython.declare(cython.Py_ssize_t, 300)
+"""Memory of a message beside its payload: a dict of two, a str or bytes object."""
+_DEFLATED = cython.declare(cython.Py_ssize_t, 32)
+"""Shorter messages leave as they are: an empty deflate block alone takes half of it."""
+
+
+class Messages:
+    """What the application has not taken, with a deque's ways."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session):
+        self._session = session
+
+    def __len__(self):
+        session: Session = self._session
+        if session._first is None:
+            return 0
+        return 1 + (len(session._more) if session._more is not None else 0)
+
+    def __iter__(self):
+        session: Session = self._session
+        yield from [] if session._first is None else [session._first, *(session._more or ())]
+
+    def popleft(self):
+        message = self._session.receive()
+        if message is None:
+            raise IndexError("no message has come")
+        return message
+
+
+class Session:
+    """One connection, from a request that asks for it to its end."""
+
+    def __init__(self, headers, target, *, settings):
+        self._handshake = Handshake(headers, target, settings)
+        self.terms = settings
+        self._most = settings.max_size
+        self.subprotocols = self._handshake.subprotocols
+        self.refusal = self._handshake.refusal
+        self.fault = self._handshake.fault
+        self.alive = True
+        self._state = OPENING
+
+    def __dealloc__(self):
+        PyMem_Free(self._rest)
+
+    @property
+    def settings(self):
+        return self.terms
+
+    @property
+    def messages(self):
+        return Messages(self)
+
+    @property
+    def accepted(self):
+        """Has a 101 been made for it?"""
+        return self._state != OPENING
+
+    @property
+    def ended(self):
+        """Nothing more to write or to read: the connection can be closed.
+
+        What the peer has sent meanwhile may be unread, and closing would tell it so by a reset, which can overtake our close frame: end the
+        writing side first.
+        """
+        return self._state == CLOSED and self._out is None
+
+    def accept(self, subprotocol, headers):
+        """All header fields of the reply of 101. From now on frames may come.
+
+        ValueError or TypeError for what may not be sent: then nothing is accepted.
+        """
+        if self._state != OPENING or self.refusal is not None:
+            raise RuntimeError("websocket.accept: this WebSocket has been accepted, refused or closed before")
+        fields = self._handshake.reply(subprotocol, headers)
+        self._deflate = self._handshake.deflate
+        self._handshake = None
+        self._state = OPEN
+        return fields
+
+    # From the peer
+
+    def feed(self, data):
+        """Bytes from the peer, after `accept`. Anything with a buffer."""
+        view: Py_buffer
+        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        try:
+            self.feed_raw(cython.cast(cython.p_const_uchar, view.buf), view.len)
+        finally:
+            PyBuffer_Release(cython.address(view))
+
+    def feed_raw(self, data, size):
+        """`feed` for callers in C: the bytes are not kept."""
+        used: cython.Py_ssize_t
+        if self._state == CLOSED or size == 0:
+            return 0
+        if self._state == OPENING:
+            raise RuntimeError("a WebSocket was fed before it was accepted")
+        self.alive = True
+        if self._rest_size:
+            self._keep(data, size)
+            self._resume()
+            return 0
+        used = self._digest(data, size)
+        if used < size and self._state != CLOSED:
+            self._keep(data + used, size - used)
+        return 0
+
+    def feed_eof(self):
+        """The peer has ended its side, or is gone."""
+        if self._eof or self._state == CLOSED:
+            return
+        self._eof = True
+        if not self._stalled:
+            self._finish_eof()
+
+    def _finish_eof(self):
+        if self._state != CLOSED:
+            self._end(1006, "")
+        return 0
+
+    def _keep(self, data, size):
+        wanted: cython.Py_ssize_t = self._rest_size + size
+        if wanted > self._rest_room:
+            room: cython.Py_ssize_t = self._rest_room * 2 if self._rest_room * 2 > wanted else wanted
+            made: cython.p_void = PyMem_Realloc(self._rest, cython.cast(cython.size_t, room))
+            if made == cython.NULL:
+                raise MemoryError
+            self._rest = cython.cast(cython.p_uchar, made)
+            self._rest_room = room
+        memcpy(self._rest + self._rest_size, data, cython.cast(cython.size_t, size))
+        self._rest_size = wanted
+        return 0
+
+    def _resume(self):
+        """Digest what was kept."""
+        used: cython.Py_ssize_t = self._digest(self._rest, self._rest_size)
+        if self._state == CLOSED:
+            used = self._rest_size
+        if used < self._rest_size:
+            if used:
+                memmove(self._rest, self._rest + used, cython.cast(cython.size_t, self._rest_size - used))
+                self._rest_size -= used
+            return 0
+        PyMem_Free(self._rest)
+        self._rest = cython.NULL
+        self._rest_size = 0
+        self._rest_room = 0
+        return 0
+
+    def _digest(self, data, size):
+        """Read whole frames: how many bytes they are."""
+        frame: Frame
+        at: cython.Py_ssize_t = 0
+        most: cython.Py_ssize_t
+        extent: cython.int
+        self._stalled = False
+        while at < size:
+            if self._state != OPEN or self._astray:
+                if self._state != CLOSED:
+                    self._judge(data + at, size - at)
+                return size
+            if self.held >= _most_held:
+                self._stalled = True
+                break
+            most = self._most if self._parts is None else self._most - len(self._parts)
+            extent = measure(cython.address(frame), data + at, size - at, most)
+            if extent == PART:
+                break
+            if extent == ODD:
+                # The library refuses it; it gets all that follows too, for it may want the whole frame before it does.
+                self._astray = True
+                self._judge(data + at, size - at)
+                return size
+            if self._parts is None and (frame.head == FINAL_TEXT or frame.head == FINAL_BINARY):
+                self._read(data + at + frame.at, frame.size, frame.head == FINAL_TEXT)
+            else:
+                if frame.head & COMPRESSED:
+                    self._compressing = self._deflate is not None
+                self._judge(data + at, frame.at + frame.size)
+            at += frame.at + frame.size
+        if (
+            self._library is not None
+            and self._parts is None
+            and not self._compressing
+            and self._state == OPEN
+        ):
+            self._library = None
+        return at
+
+    def _read(self, payload, size, is_text):
+        if not is_text:
+            return self._deliver(False, unmasked(payload, size))
+        try:
+            text: str = unmasked_text(payload, size)
+        except UnicodeDecodeError as error:
+            return self._refuse_text(error)
+        return self._deliver(True, text)
+
+    def _refuse_text(self, error):
+        self._need_library()
+        self._library.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        return self._collect()
+
+    def _need_library(self):
+        if self._library is None:
+            self._library = Protocol(Side.SERVER, state=State.OPEN, max_size=self._most, logger=LOGGER)
+            if self._deflate is not None:
+                self._library.extensions = [self._deflate]
+        return 0
+
+    def _judge(self, data, size):
+        """Let the library read: one whole frame, or, when it will refuse or has sent a close frame, all that comes."""
+        self._need_library()
+        self._library.receive_data(PyBytes_FromStringAndSize(cython.cast(cython.p_char, data), size))
+        for frame in self._library.events_received():
+            if self._state == OPEN:
+                self._take_frame(frame)
+        return self._collect() if self._library is not None else 0
+
+    def _take_frame(self, frame):
+        opcode = frame.opcode
+        if opcode is Opcode.CONT:
+            self._parts += frame.data
+        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            self._is_text = opcode is Opcode.TEXT
+            self._parts = bytearray(frame.data)
+        else:
+            return 0
+        if not frame.fin:
+            return 0
+        parts: bytearray = self._parts
+        self._parts = None
+        if not self._is_text:
+            return self._deliver(False, bytes(parts))
+        try:
+            text: str = parts.decode()
+        except UnicodeDecodeError as error:
+            return self._refuse_text(error)
+        return self._deliver(True, text)
+
+    def _collect(self):
+        """Take what the library wants written, and its verdict on the connection."""
+        over: cython.bint = False
+        for piece in self._library.data_to_send():
+            if piece:
+                self._write(piece)
+            else:
+                over = True  # the library would end the writing side here: both close frames have gone, or it refused
+        if over and self._state != CLOSED:
+            close = self._library.close_rcvd if self._library.parser_exc is None else None
+            if close is None:
+                close = self._library.close_sent
+            self._end(close.code, close.reason)
+        return 0
+
+    # To the application
+
+    def _deliver(self, is_text, payload):
+        message: dict
+        if is_text:
+            message = {"type": "websocket.receive", "text": payload}
+        else:
+            message = {"type": "websocket.receive", "bytes": payload}
+        return self._queue(message, _weight(message))
+
+    def _queue(self, message, weight):
+        self.held += weight
+        if self._first is None:
+            self._first = message
+            return 0
+        if self._more is None:
+            self._more = deque()
+        self._more.append(message)
+        return 0
+
+    def receive(self):
+        """The next message for the application: websocket.receive, at last one websocket.disconnect; None while there is none.
+
+        Taking a message may make room for what was left undigested: look whether `take` has something.
+        """
+        message: dict = self._first
+        if message is None:
+            return None
+        self.held -= _weight(message)
+        if self._more is None:
+            self._first = None
+        else:
+            self._first = self._more.popleft()
+            if not self._more:
+                self._more = None
+        if self._stalled and self._first is None:
+            self._resume()
+            if self._eof and not self._stalled:
+                self._finish_eof()
+        return message
+
+    def _end(self, code, reason):
+        """Nothing more will be read. The application hears of it, unless it has."""
+        self._state = CLOSED
+        self._library = None
+        self._deflate = None
+        self._parts = None
+        self._tell_end(code, reason)
+        return 0
+
+    def _tell_end(self, code, reason):
+        if self.disconnect is None:
+            self.disconnect = {"type": "websocket.disconnect", "code": int(code), "reason": reason}
+            self._queue(self.disconnect, _weight(self.disconnect))
+        return 0
+
+    # From the application
+
+    def send(self, message):
+        """websocket.send or websocket.close, once accepted.
+
+        TypeError, ValueError, RuntimeError: not a message, or not now. OSError: the peer has closed, or we have for the server's sake.
+        """
+        kind = message["type"]
+        if kind == "websocket.send":
+            if self._state != OPEN:
+                self._refuse_send(kind)
+            payload = message.get("bytes")
+            if payload is not None:
+                self._put(False, payload)
+                return
+            payload = message.get("text")
+            if payload is None:
+                raise ValueError("websocket.send: 'bytes' or 'text' must say what to send")
+            self._put(True, payload)
+        elif kind == "websocket.close":
+            if self._state == OPENING or self._by_application:
+                self._refuse_send(kind)
+            code = message.get("code")
+            reason = message.get("reason")
+            if self._state != OPEN:
+                return  # the peer was first
+            self._close(1000 if code is None else code, "" if reason is None else reason)
+            self._by_application = True
+        else:
+            raise ValueError(
+                f"{kind!r} is no message for an accepted WebSocket: websocket.send or websocket.close is"
+            )
+
+    def _refuse_send(self, kind):
+        if self._state == OPENING:
+            raise RuntimeError(f"{kind} came before websocket.accept")
+        if self._by_application:
+            raise RuntimeError(f"{kind} came after websocket.close")
+        raise OSError("the WebSocket is closed: websocket.disconnect says why")
+
+    def _put(self, is_text, payload):
+        data: bytes
+        head: cython.uchar = FINAL_TEXT if is_text else FINAL_BINARY
+        if is_text:
+            if not isinstance(payload, str):
+                raise TypeError(f"websocket.send: 'text' is a {type(payload).__name__}, not a str")
+            data = payload.encode()
+        elif type(payload) is bytes:
+            data = payload
+        elif isinstance(payload, (bytes, bytearray, memoryview)):
+            data = bytes(payload)
+        else:
+            raise TypeError(f"websocket.send: 'bytes' is a {type(payload).__name__}, not bytes")
+        if self._deflate is not None and PyBytes_GET_SIZE(data) >= _DEFLATED:
+            opcode = Opcode.TEXT if is_text else Opcode.BINARY
+            data = bytes(self._deflate.encode(LibraryFrame(opcode, data)).data)
+            head |= COMPRESSED
+        if PyBytes_GET_SIZE(data) < LARGE:
+            return self._write(
+                framed(
+                    head, cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(data)), PyBytes_GET_SIZE(data)
+                )
+            )
+        self._write(frame_head(head, PyBytes_GET_SIZE(data)))
+        return self._write(data)
+
+    # From the server
+
+    def close(self, code, reason=""):
+        """The server's own wish: 1001 when it stops, 1011 when the application failed. Nothing, if it is closed already."""
+        if self._state == OPEN:
+            self._close(code, reason)
+        elif self._state == OPENING:
+            raise RuntimeError("a WebSocket that was not accepted is answered by HTTP")
+
+    def _close(self, code, reason):
+        if not isinstance(code, int) or not isinstance(reason, str):
+            raise TypeError(
+                f"websocket.close: 'code' is an int and 'reason' a str, not {code!r} and {reason!r}"
+            )
+        self._need_library()
+        try:
+            self._library.send_close(code, reason)
+        except ProtocolError as error:
+            if not self._compressing and self._parts is None:
+                self._library = None
+            raise ValueError(f"websocket.close: code {code} and reason {reason!r}: {error}") from None
+        self._state = CLOSING
+        self._parts = None
+        self._tell_end(code, reason)
+        self._collect()
+        if self._rest_size:
+            self._resume()
+        return 0
+
+    def ping(self):
+        """Ask the peer whether it is there: `alive` is false until something comes from it."""
+        if self._state == OPEN:
+            self.alive = False
+            self._write(b"\x89\x00")
+
+    # To the peer
+
+    def _write(self, piece):
+        if self._out is None:
+            self._out = [piece]
+        else:
+            self._out.append(piece)
+        return 0
+
+    def take(self):
+        """What is to be written now, in order; small pieces are put together."""
+        out: list = self._out
+        if out is None:
+            return []
+        self._out = None
+        return out if len(out) == 1 else gathered(out)
+
+
+@cython.cfunc
+def _weight(message: dict) -> cython.Py_ssize_t:
+    payload = message.get("bytes")
+    if payload is not None:
+        return _WEIGHT + len(cython.cast(bytes, payload))
+    payload = message.get("text")
+    if payload is not None:
+        return _WEIGHT + len(cython.cast(str, payload)) * PyUnicode_KIND(payload)
+    return _WEIGHT
