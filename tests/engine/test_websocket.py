@@ -459,6 +459,21 @@ def test_a_close_while_messages_are_ahead_finds_the_peers_close_behind_them() ->
     assert [MOST_HELD] == [len(message["bytes"]) for message in all_of(session) if "bytes" in message]
 
 
+def test_an_end_is_an_end_though_messages_are_ahead() -> None:
+    ahead = masked(BINARY, bytes(MOST_HELD)) * 3
+    closed = fed(ahead)
+    closed.feed_eof()
+    closed.send({"type": "websocket.close"})
+    taken(closed)
+    assert closed.ended
+    lost = fed(ahead)
+    lost.send(sending("never written"))
+    lost.lost()
+    assert [] == lost.take()
+    assert lost.ended
+    assert [MOST_HELD, 1006] == [len(each.get("bytes", b"")) or each["code"] for each in all_of(lost)]
+
+
 # Keep-alive
 
 
@@ -480,3 +495,19 @@ def test_a_session_that_is_closing_pings_no_more() -> None:
     session.ping()
     assert [] == session.take()
     assert session.alive
+
+
+def test_a_compressor_that_rests_starts_anew_and_the_peer_sees_no_difference() -> None:
+    pair = Pair(deflate=True)
+    sizes = []
+    for pings in (0, 1, 2):
+        for _ in range(pings):
+            pair.session.ping()
+            assert [(Opcode.PING, b"")] == pair.heard()
+        pair.session.send(sending("one and the same message, which compresses well the second time"))
+        (piece,) = pair.session.take()
+        pair.client.receive_data(piece)
+        (frame,) = pair.client.events_received()
+        assert b"one and the same" in frame.data
+        sizes.append(len(piece))
+    assert sizes[1] < sizes[0] == sizes[2]

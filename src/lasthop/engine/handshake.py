@@ -72,6 +72,10 @@ class Deflate(PerMessageDeflate):
             raise AttributeError(name)
         return made
 
+    def rest(self) -> None:
+        """Let go of the compressor, which any message may start anew. What the peer's refer to, we cannot know: that stays."""
+        vars(self).pop("encoder", None)
+
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         frame = super().decode(frame, max_size=max_size)
         decoder = vars(self).get("decoder")

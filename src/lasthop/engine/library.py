@@ -4,7 +4,7 @@ from lasthop.errors import MissingExtra
 
 try:
     from websockets.datastructures import Headers
-    from websockets.exceptions import InvalidHandshake, ProtocolError
+    from websockets.exceptions import InvalidHandshake, PayloadTooBig, ProtocolError
     from websockets.extensions import Extension
     from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
     from websockets.frames import CloseCode, Frame, Opcode
@@ -22,6 +22,7 @@ __all__ = [
     "Headers",
     "InvalidHandshake",
     "Opcode",
+    "PayloadTooBig",
     "PerMessageDeflate",
     "Protocol",
     "ProtocolError",

@@ -13,13 +13,10 @@ in the midst of a fragmented message, not after a close frame. Nothing is judged
 one more, after which bytes are left undigested; those bytes by whoever feeds, who looks at `held` and stops.
 """
 
-from collections import deque
-
 import cython
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.cpython.mem import PyMem_Free, PyMem_Realloc
-from cython.cimports.cpython.unicode import PyUnicode_KIND
 from cython.cimports.lasthop.engine.frame import (
     COMPRESSED,
     FINAL_BINARY,
@@ -35,47 +32,21 @@ from cython.cimports.lasthop.engine.frame import (
     unmasked,
     unmasked_text,
 )
+from cython.cimports.lasthop.engine.inbox import Inbox
 from cython.cimports.libc.string import memcpy, memmove
 
 from lasthop.engine.handshake import LOGGER, Handshake
-from lasthop.engine.library import CloseCode, Opcode, Protocol, ProtocolError, Side, State
+from lasthop.engine.library import CloseCode, Opcode, PayloadTooBig, Protocol, ProtocolError, Side, State
 from lasthop.engine.library import Frame as LibraryFrame
 
 MOST_HELD = 65536
 _most_held = cython.declare(cython.Py_ssize_t, MOST_HELD)
 """From this much on, what has come is left undigested until messages are taken: 64 KiB of compressed frames can be 64 MiB of messages."""
-_WEIGHT = cython.declare(cython.Py_ssize_t, 300)
-"""Memory of a message beside its payload: a dict of two, a str or bytes object."""
 _DEFLATED = cython.declare(cython.Py_ssize_t, 32)
 """Shorter messages leave as they are: an empty deflate block alone takes half of it."""
 
 
-class Messages:
-    """What the application has not taken, with a deque's ways."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session):
-        self._session = session
-
-    def __len__(self):
-        session: Session = self._session
-        if session._first is None:
-            return 0
-        return 1 + (len(session._more) if session._more is not None else 0)
-
-    def __iter__(self):
-        session: Session = self._session
-        yield from [] if session._first is None else [session._first, *(session._more or ())]
-
-    def popleft(self):
-        message = self._session.receive()
-        if message is None:
-            raise IndexError("no message has come")
-        return message
-
-
-class Session:
+class Session(Inbox):
     """One connection, from a request that asks for it to its end."""
 
     def __init__(self, headers, target, *, settings):
@@ -94,10 +65,6 @@ class Session:
     @property
     def settings(self):
         return self.terms
-
-    @property
-    def messages(self):
-        return Messages(self)
 
     @property
     def accepted(self):
@@ -162,6 +129,12 @@ class Session:
         if not self._stalled:
             self._finish_eof()
 
+    def lost(self):
+        """The connection is broken, nothing can be written any more: what was not digested is dropped."""
+        self._eof = True
+        self._out = None
+        self._finish_eof()
+
     def _finish_eof(self):
         if self._state != CLOSED:
             self._end(1006, "")
@@ -170,7 +143,9 @@ class Session:
     def _keep(self, data, size):
         wanted: cython.Py_ssize_t = self._rest_size + size
         if wanted > self._rest_room:
-            room: cython.Py_ssize_t = self._rest_room * 2 if self._rest_room * 2 > wanted else wanted
+            # Twice as much, so that nothing is copied often; but no more than the largest frame takes, and one piece behind it.
+            room: cython.Py_ssize_t = min(self._rest_room * 2, self._most + 65536)
+            room = max(room, wanted)
             made: cython.p_void = PyMem_Realloc(self._rest, cython.cast(cython.size_t, room))
             if made == cython.NULL:
                 raise MemoryError
@@ -222,17 +197,16 @@ class Session:
                 return size
             if self._parts is None and (frame.head == FINAL_TEXT or frame.head == FINAL_BINARY):
                 self._read(data + at + frame.at, frame.size, frame.head == FINAL_TEXT)
+            elif (
+                self._parts is None
+                and self._deflate is not None
+                and (frame.head == FINAL_TEXT | COMPRESSED or frame.head == FINAL_BINARY | COMPRESSED)
+            ):
+                self._inflate(data + at + frame.at, frame.size, frame.head == FINAL_TEXT | COMPRESSED)
             else:
-                if frame.head & COMPRESSED:
-                    self._compressing = self._deflate is not None
                 self._judge(data + at, frame.at + frame.size)
             at += frame.at + frame.size
-        if (
-            self._library is not None
-            and self._parts is None
-            and not self._compressing
-            and self._state == OPEN
-        ):
+        if self._library is not None and self._parts is None and self._state == OPEN and not self._astray:
             self._library = None
         return at
 
@@ -245,9 +219,25 @@ class Session:
             return self._refuse_text(error)
         return self._deliver(True, text)
 
+    def _inflate(self, payload, size, is_text):
+        """A compressed message in one frame, as browsers send them: the library's extension reads it without the library's parser."""
+        frame = LibraryFrame(Opcode.TEXT if is_text else Opcode.BINARY, unmasked(payload, size), True, True)
+        try:
+            data: bytes = self._deflate.decode(frame, max_size=self._most).data
+            return self._deliver(is_text, data.decode() if is_text else data)
+        except UnicodeDecodeError as error:
+            return self._refuse_text(error)
+        except ProtocolError as error:
+            return self._refuse(CloseCode.PROTOCOL_ERROR, str(error))
+        except PayloadTooBig as error:
+            return self._refuse(CloseCode.MESSAGE_TOO_BIG, str(error))
+
     def _refuse_text(self, error):
+        return self._refuse(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+
+    def _refuse(self, code, reason):
         self._need_library()
-        self._library.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        self._library.fail(code, reason)
         return self._collect()
 
     def _need_library(self):
@@ -310,33 +300,14 @@ class Session:
             message = {"type": "websocket.receive", "text": payload}
         else:
             message = {"type": "websocket.receive", "bytes": payload}
-        return self._queue(message, _weight(message))
-
-    def _queue(self, message, weight):
-        self.held += weight
-        if self._first is None:
-            self._first = message
-            return 0
-        if self._more is None:
-            self._more = deque()
-        self._more.append(message)
-        return 0
+        return self._queue(message)
 
     def receive(self):
         """The next message for the application: websocket.receive, at last one websocket.disconnect; None while there is none.
 
         Taking a message may make room for what was left undigested: look whether `take` has something.
         """
-        message: dict = self._first
-        if message is None:
-            return None
-        self.held -= _weight(message)
-        if self._more is None:
-            self._first = None
-        else:
-            self._first = self._more.popleft()
-            if not self._more:
-                self._more = None
+        message: dict = self._next()
         if self._stalled and self._first is None:
             self._resume()
             if self._eof and not self._stalled:
@@ -349,13 +320,14 @@ class Session:
         self._library = None
         self._deflate = None
         self._parts = None
+        self._stalled = False
         self._tell_end(code, reason)
         return 0
 
     def _tell_end(self, code, reason):
         if self.disconnect is None:
             self.disconnect = {"type": "websocket.disconnect", "code": int(code), "reason": reason}
-            self._queue(self.disconnect, _weight(self.disconnect))
+            self._queue(self.disconnect)
         return 0
 
     # From the application
@@ -415,6 +387,7 @@ class Session:
             opcode = Opcode.TEXT if is_text else Opcode.BINARY
             data = bytes(self._deflate.encode(LibraryFrame(opcode, data)).data)
             head |= COMPRESSED
+            self._warm = True
         if PyBytes_GET_SIZE(data) < LARGE:
             return self._write(
                 framed(
@@ -442,7 +415,7 @@ class Session:
         try:
             self._library.send_close(code, reason)
         except ProtocolError as error:
-            if not self._compressing and self._parts is None:
+            if self._parts is None:
                 self._library = None
             raise ValueError(f"websocket.close: code {code} and reason {reason!r}: {error}") from None
         self._state = CLOSING
@@ -451,13 +424,22 @@ class Session:
         self._collect()
         if self._rest_size:
             self._resume()
+        if self._eof:
+            self._finish_eof()
         return 0
 
     def ping(self):
-        """Ask the peer whether it is there: `alive` is false until something comes from it."""
-        if self._state == OPEN:
-            self.alive = False
-            self._write(b"\x89\x00")
+        """Ask the peer whether it is there: `alive` is false until something comes from it.
+
+        If nothing was compressed since the last ping, the compressor is let go of: a new one makes the next message a little larger, no more.
+        """
+        if self._state != OPEN:
+            return
+        self.alive = False
+        self._write(b"\x89\x00")
+        if self._deflate is not None and not self._warm:
+            self._deflate.rest()
+        self._warm = False
 
     # To the peer
 
@@ -475,14 +457,3 @@ class Session:
             return []
         self._out = None
         return out if len(out) == 1 else gathered(out)
-
-
-@cython.cfunc
-def _weight(message: dict) -> cython.Py_ssize_t:
-    payload = message.get("bytes")
-    if payload is not None:
-        return _WEIGHT + len(cython.cast(bytes, payload))
-    payload = message.get("text")
-    if payload is not None:
-        return _WEIGHT + len(cython.cast(str, payload)) * PyUnicode_KIND(payload)
-    return _WEIGHT
