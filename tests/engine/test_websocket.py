@@ -4,7 +4,7 @@ import zlib
 from typing import Any
 
 import pytest
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 from lasthop.engine.websocket import MOST_HELD
 from tests.engine.sessions import (
@@ -508,6 +508,7 @@ def test_a_compressor_that_rests_starts_anew_and_the_peer_sees_no_difference() -
         (piece,) = pair.session.take()
         pair.client.receive_data(piece)
         (frame,) = pair.client.events_received()
+        assert isinstance(frame, Frame)
         assert b"one and the same" in frame.data
         sizes.append(len(piece))
     assert sizes[1] < sizes[0] == sizes[2]

@@ -17,6 +17,7 @@ from lasthop.engine.library import (
     Frame,
     Headers,
     InvalidHandshake,
+    NegotiationError,
     PerMessageDeflate,
     Request,
     ServerPerMessageDeflateFactory,
@@ -89,6 +90,10 @@ class _DeflateFactory(ServerPerMessageDeflateFactory):
     def process_request_params(
         self, params: Sequence[Any], accepted_extensions: Sequence[Extension]
     ) -> tuple[list[Any], PerMessageDeflate]:
+        if ("server_max_window_bits", "8") in params:
+            raise NegotiationError(
+                "zlib compresses with windows of 9 bits and more"
+            )  # the library before 17 tries
         said, agreed = super().process_request_params(params, accepted_extensions)
         return said, Deflate(
             agreed.remote_no_context_takeover,

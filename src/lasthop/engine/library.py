@@ -4,7 +4,7 @@ from lasthop.errors import MissingExtra
 
 try:
     from websockets.datastructures import Headers
-    from websockets.exceptions import InvalidHandshake, PayloadTooBig, ProtocolError
+    from websockets.exceptions import InvalidHandshake, NegotiationError, PayloadTooBig, ProtocolError
     from websockets.extensions import Extension
     from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
     from websockets.frames import CloseCode, Frame, Opcode
@@ -21,6 +21,7 @@ __all__ = [
     "Frame",
     "Headers",
     "InvalidHandshake",
+    "NegotiationError",
     "Opcode",
     "PayloadTooBig",
     "PerMessageDeflate",
