@@ -144,6 +144,22 @@ def test_bytes_to_send_may_be_any_bytes(data: bytes) -> None:
     assert plain(BINARY, b"abc") == taken(session)
 
 
+class Safe(str):
+    """As Django's SafeString and MarkupSafe's Markup are."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("data", ["plain", "größer", "€" * 10_000, "", "x" * 20_000, "é", "a" * 15 + "é"])
+@pytest.mark.parametrize("kind", [str, Safe])
+def test_text_to_send_may_be_any_text(data: str, kind: type[str]) -> None:
+    session = opened()
+    session.send(sending(kind(data)))
+    assert plain(TEXT, data.encode()) == taken(session)
+    session.feed(masked(TEXT, data.encode()))
+    assert [text(data)] == all_of(session)
+
+
 # What the application does wrong
 
 

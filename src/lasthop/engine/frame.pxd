@@ -1,12 +1,16 @@
 # A frame of the WebSocket protocol as a peer sends it (masked), and as a server does (unmasked).
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)    # of a str, or of what inherits from it
+
 cdef enum:
     PART            # more bytes are needed
     WHOLE           # the frame is there
     ODD             # no frame that a peer may send: for the library to refuse
     FINAL_TEXT = 0x81
     FINAL_BINARY = 0x82
-    PING = 0x89
+    FINAL_PING = 0x89
+    FINAL_PONG = 0x8A
     COMPRESSED = 0x40   # RSV1
     LARGE = 16384       # a payload of so many bytes is not copied behind its head, nor put together with what follows
 

@@ -4,10 +4,11 @@
 Whoever has the socket feeds what comes, writes what `take` gives, and closes it once `ended`; whoever calls the application takes messages and gives its
 own to `send`. Both directions are one object, used by one thread.
 
-**Two ways to read a frame.** A whole, uncompressed message in one frame, masked and within bounds, is read here: that is what nearly all traffic is made
-of, and the library would spend 12 us on it, of which ours takes 0.3. All else, and whatever a peer may not send, goes to the `websockets` library, frame by
-frame: it judges, answers pings, chooses close codes. Its parser, some 2.5 KB, is made when it is needed and let go of when nothing hangs on it: not
-in the midst of a fragmented message, not after a close frame. Nothing is judged here but UTF-8, which is left to whoever puts fragments together.
+**Two ways to read a frame.** A whole message in one frame, masked and within bounds, is read here, and so are pings and pongs: that is what nearly all
+traffic is made of, and the library spends 4 us on an echo of 64 bytes where this spends 0.5. A compressed one goes straight to the library's extension.
+All else, and whatever a peer may not send, goes to the library frame by frame: it judges, and chooses close codes. Its parser, 1.4 KB, is made when it
+is needed and let go of when nothing hangs on it: not in the midst of a fragmented message, not after a close frame. Nothing is judged here but
+UTF-8, which the library leaves to whoever puts fragments together. tests/engine/test_websocket_agreement.py holds both ways to the same verdicts.
 
 **What a peer can make us hold** is bounded: a message by `Terms.max_size`, also decompressed; messages that the application has not taken by MOST_HELD and
 one more, after which bytes are left undigested; those bytes by whoever feeds, who looks at `held` and stops.
@@ -17,14 +18,18 @@ import cython
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.cpython.mem import PyMem_Free, PyMem_Realloc
+from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA
 from cython.cimports.lasthop.engine.frame import (
     COMPRESSED,
     FINAL_BINARY,
+    FINAL_PING,
+    FINAL_PONG,
     FINAL_TEXT,
     LARGE,
     ODD,
     PART,
     Frame,
+    PyUnicode_IS_ASCII,
     frame_head,
     framed,
     gathered,
@@ -203,7 +208,9 @@ class Session(Inbox):
                 and (frame.head == FINAL_TEXT | COMPRESSED or frame.head == FINAL_BINARY | COMPRESSED)
             ):
                 self._inflate(data + at + frame.at, frame.size, frame.head == FINAL_TEXT | COMPRESSED)
-            else:
+            elif frame.head == FINAL_PING:
+                self._write(framed(FINAL_PONG, unmasked(data + at + frame.at, frame.size), frame.size))
+            elif frame.head != FINAL_PONG:
                 self._judge(data + at, frame.at + frame.size)
             at += frame.at + frame.size
         if self._library is not None and self._parts is None and self._state == OPEN and not self._astray:
@@ -376,6 +383,13 @@ class Session(Inbox):
         if is_text:
             if not isinstance(payload, str):
                 raise TypeError(f"websocket.send: 'text' is a {type(payload).__name__}, not a str")
+            if self._deflate is None and len(payload) < LARGE and PyUnicode_IS_ASCII(payload):
+                # ASCII is UTF-8 as it stands: framed without a bytes object between.
+                return self._write(
+                    framed(
+                        head, cython.cast(cython.p_const_uchar, PyUnicode_1BYTE_DATA(payload)), len(payload)
+                    )
+                )
             data = payload.encode()
         elif type(payload) is bytes:
             data = payload
