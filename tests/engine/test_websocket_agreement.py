@@ -43,6 +43,14 @@ class Library:
         self.messages: list[Message] = []
         self.out = b""
         self.ended = False
+        self.closing = False
+
+    def close(self) -> None:
+        if not self.ended and not self.closing:
+            self.closing = True
+            self.messages.append(disconnect(1001, "now"))
+            self.protocol.send_close(1001, "now")
+            self.collect()
 
     def feed(self, data: bytes) -> None:
         for byte in data:
@@ -54,10 +62,13 @@ class Library:
         for event in self.protocol.events_received():
             assert isinstance(event, Frame)
             self.take(event)
+        self.collect()
+
+    def collect(self) -> None:
         for piece in self.protocol.data_to_send():
             self.out += piece
             self.ended = self.ended or not piece
-        if self.ended:
+        if self.ended and not self.closing:
             close = self.protocol.close_sent if self.protocol.parser_exc else self.protocol.close_rcvd
             close = close or self.protocol.close_sent
             assert close is not None
@@ -70,7 +81,7 @@ class Library:
         elif frame.opcode is not Opcode.CONT:
             return
         self.parts += frame.data
-        if not frame.fin or (self.protocol.close_sent):
+        if not frame.fin or self.closing:
             return
         if not self.is_text:
             self.messages.append(binary(self.parts))
@@ -81,9 +92,9 @@ class Library:
             self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
 
     def feed_eof(self) -> None:
-        if not self.ended:
+        if not self.ended and not self.closing:
             self.messages.append(disconnect(1006))
-            self.ended = True
+        self.ended = True
 
 
 def deflated(data: bytes, last: bool) -> bytes:
@@ -132,6 +143,9 @@ def test_both_ways_to_read_say_the_same(frames: list[bytes], deflate: bool, data
         ours.feed(stream[:size])
         theirs.feed(stream[:size])
         stream = stream[size:]
+        if data.draw(st.integers(0, 30)) == 30:
+            ours.close(1001, "now")
+            theirs.close()
         written += taken(ours)
         # Not only in the end, but as soon, and with whatever is missing.
         assert theirs.out == written

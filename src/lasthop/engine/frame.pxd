@@ -7,6 +7,9 @@ cdef enum:
     PART            # more bytes are needed
     WHOLE           # the frame is there
     ODD             # no frame that a peer may send: for the library to refuse
+    FINAL = 0x80        # FIN; alone, the last fragment
+    FIRST_TEXT = 0x01   # of fragments
+    FIRST_BINARY = 0x02
     FINAL_TEXT = 0x81
     FINAL_BINARY = 0x82
     FINAL_PING = 0x89

@@ -39,13 +39,14 @@ cdef class Session(Inbox):
     cdef int _keep(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef int _resume(self) except -1
     cdef Py_ssize_t _digest(self, const unsigned char* data, Py_ssize_t size) except -1
-    cdef int _read(self, const unsigned char* payload, Py_ssize_t size, bint is_text) except -1
+    cdef bint _read(self, unsigned char head, const unsigned char* payload, Py_ssize_t size) except -1
     cdef int _inflate(self, const unsigned char* payload, Py_ssize_t size, bint is_text) except -1
     cdef int _refuse_text(self, error) except -1
     cdef int _refuse(self, code, reason) except -1
     cdef int _need_library(self) except -1
     cdef int _judge(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef int _take_frame(self, frame) except -1
+    cdef int _finish_parts(self) except -1
     cdef int _collect(self) except -1
     cdef int _deliver(self, bint is_text, payload) except -1
     cdef int _end(self, int code, reason) except -1
