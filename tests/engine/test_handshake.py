@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lasthop.engine.handshake import Terms
-from tests.engine.sessions import REQUEST, Pair, Session, asked, opened, sending
+from tests.engine.sessions import REQUEST, Pair, Session, all_of, asked, disconnect, opened, sending
 
 EXTENSIONS = b"sec-websocket-extensions"
 
@@ -56,7 +56,7 @@ def test_a_malformed_handshake_is_a_bad_request_that_quotes_nothing(name: bytes,
     assert 400 == session.refusal[0]
     assert session.fault
     assert not value or value not in session.refusal[2]
-    with pytest.raises(RuntimeError, match=r"accepted, refused or closed"):
+    with pytest.raises(RuntimeError, match=r"accepted or refused"):
         session.accept(None, [])
 
 
@@ -136,6 +136,20 @@ def test_nothing_goes_either_way_before_it_is_accepted() -> None:
     session.accept(None, [])
     with pytest.raises(RuntimeError, match=r"has been accepted"):
         session.accept(None, [])
+
+
+def test_a_peer_that_is_gone_before_it_is_accepted_is_no_error_of_the_application() -> None:
+    session = asked()
+    assert not session.accepted
+    session.feed_eof()
+    assert not session.accepted
+    assert [disconnect(1006)] == all_of(session)
+    with pytest.raises(OSError, match=r"before websocket\.accept"):
+        session.accept(None, [])
+    with pytest.raises(OSError, match=r"closed"):
+        session.send(sending("hello"))
+    session.send({"type": "websocket.close"})
+    assert session.ended
 
 
 def test_the_librarys_client_agrees_with_what_is_said() -> None:

@@ -77,7 +77,7 @@ class Session(Inbox):
     @property
     def accepted(self):
         """Has a 101 been made for it?"""
-        return self._state != OPENING
+        return self._handshake is None
 
     @property
     def ended(self):
@@ -91,10 +91,12 @@ class Session(Inbox):
     def accept(self, subprotocol, headers):
         """All header fields of the reply of 101. From now on frames may come.
 
-        ValueError or TypeError for what may not be sent: then nothing is accepted.
+        ValueError or TypeError for what may not be sent: then nothing is accepted. OSError: the peer is gone.
         """
+        if self._state == CLOSED and self._handshake is not None:
+            raise OSError("the peer went away before websocket.accept")
         if self._state != OPENING or self.refusal is not None:
-            raise RuntimeError("websocket.accept: this WebSocket has been accepted, refused or closed before")
+            raise RuntimeError("websocket.accept: this WebSocket has been accepted or refused before")
         fields = self._handshake.reply(subprotocol, headers)
         self._deflate = self._handshake.deflate
         self._handshake = None
@@ -357,7 +359,7 @@ class Session(Inbox):
     def _tell_end(self, code, reason):
         if self.disconnect is None:
             self.disconnect = {"type": "websocket.disconnect", "code": int(code), "reason": reason}
-            self._queue(self.disconnect)
+            self._queue(self.disconnect.copy())
         return 0
 
     # From the application
