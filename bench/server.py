@@ -16,6 +16,8 @@ BOTH = ("unix", "tcp")
 BACKLOG = 4096
 CONNECTIONS = 10_000
 KEEP_SECONDS = 75
+SET_UP = "make setup"
+"""What brings lasthop into the bench's own environment."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Server:
         """Why it cannot be measured in this Python, with the command that helps; None if it can."""
         for name in filter(None, (self.distribution, *self.needs)):
             if python.installed(name) is None:
-                return f"{name} is not installed ({INSTALL})"
+                how = SET_UP if name == "lasthop" and python == own() else INSTALL
+                return f"{name} is not installed ({how})"
         return self.cannot(python)
 
     @property
