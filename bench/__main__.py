@@ -25,7 +25,10 @@ from bench.rounds import Run, guess_minutes, plan
 
 ROUNDS, SECONDS = 5, 0.7
 QUICK_ROUNDS, QUICK_SECONDS = 2, 0.5
-QUICK_SERVERS = ("floor", "bjoern", "granian-16", "gunicorn-gthread-16", "lasthop-1", "lasthop-16")
+QUICK_SERVERS = (
+    *("floor", "bjoern", "granian-16", "gunicorn-gthread-16", "lasthop-1", "lasthop-16"),
+    *("uvicorn", "lasthop-asyncio"),
+)
 KEPT = ROOT / "build" / "bench"
 
 
@@ -41,13 +44,13 @@ def arguments() -> argparse.Namespace:
         "--case",
         action="append",
         metavar="NAME",
-        help="only these; hello stands for hello-unix and hello-tcp",
+        help="only these; hello stands for hello-unix and hello-tcp, asgi for all that begin so",
     )
     add(
         "--server",
         action="append",
         metavar="NAME",
-        help="only these; lasthop stands for lasthop-1, -4 and -16",
+        help="only these; lasthop stands for all whose names begin with lasthop-",
     )
     add("--rounds", type=int, help=f"rounds of everything (default {ROUNDS}; with --quick {QUICK_ROUNDS})")
     add(

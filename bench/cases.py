@@ -1,38 +1,20 @@
-"""The cases: what is asked of which servers. A case is data; how it is measured is in :mod:`bench.measure`."""
+"""The cases: what is asked of which servers, for WSGI; those for ASGI are in :mod:`bench.asgicases`.
+
+A case is data; how it is measured is in :mod:`bench.measure`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 
 from bench import front
 from bench.applications import THING_PATH
 from bench.applications.plain import HELLO, KIB
-from bench.measure import Figures, Stand, Work, at_start, behind_front, under_load, with_idle
-from bench.peers import Server
-
-HERE = "bench.applications"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One question, asked of some servers in every round."""
-
-    name: str
-    asks: str
-    """The question in words, for the reader of the table."""
-    servers: tuple[str, ...]
-    work: Work
-    measure: Callable[[Stand, Server, Work], Figures]
-    columns: tuple[str, ...]
-    """The figures that its table shows, in order."""
-    missing: Callable[[], str | None] = lambda: None
-    """Why it cannot be asked on this machine, with the command that helps."""
-    quick: bool = True
-    """Whether ``--quick`` asks it."""
-
+from bench.asgicases import asgi_cases
+from bench.case import HERE, LINKS, LOAD_COLUMNS, Case
+from bench.measure import Work, at_start, behind_front, under_load, with_idle
 
 ALL = (
     "floor",
@@ -51,8 +33,6 @@ ALL = (
 THREADED = ("granian-16", "gunicorn-gthread-16", "waitress-16", "lasthop-1", "lasthop-16")
 PEERS = ("floor", "bjoern", "fastpysgi", "granian-16")
 OURS = ("lasthop-1", "lasthop-16")
-LINKS = ("unix", "tcp")
-LOAD_COLUMNS = ("cpu_us", "requests_per_second", "p50_us", "p99_us", "worst_us")
 
 
 def _made() -> Iterator[Case]:
@@ -93,6 +73,7 @@ def _made() -> Iterator[Case]:
         at_start,
         ("first_reply_ms", "memory_mib"),
     )
+    yield from asgi_cases()
 
 
 def _hello(link: str, *, closes: bool = False, front_keeps: bool = True) -> Work:

@@ -6,14 +6,17 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bench import front
+from bench.asgipeers import ASGI_SERVERS
+from bench.interpreters import ROLES, Interpreter, Missing, chosen, own
 from bench.peers import SERVERS
 from bench.process import ROOT, Cores
+from bench.server import Server
 
 SYSCTLS = (
     "net.core.somaxconn",
@@ -26,6 +29,8 @@ SYSCTLS = (
     "kernel.sched_autogroup_enabled",
 )
 BESIDE = ("falcon", "flask", "django", "gunicorn-h1c")
+ASGI_BESIDE = ("starlette",)
+WSGI_SERVERS = [server for server in SERVERS.values() if server not in ASGI_SERVERS]
 
 
 def _read(path: str) -> str:
@@ -51,17 +56,20 @@ def _said(command: list[str]) -> str:
     return lines[0] if done.returncode == 0 and lines else "unknown"
 
 
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def versions(python: Interpreter, servers: Iterable[Server], beside: Iterable[str]) -> dict[str, str]:
+    """Of each package that is measured or measured with, as a Python has it."""
+    names = {name for server in servers for name in (server.distribution, *server.needs) if name}
+    return {name: python.installed(name) or "not installed" for name in sorted(names | set(beside))}
 
 
-def versions() -> dict[str, str]:
-    """Of each package that is measured or measured with."""
-    names = {server.distribution for server in SERVERS.values() if server.distribution} | set(BESIDE)
-    return {name: _version(name) for name in sorted(names)} | {"nginx": front.version() or "not installed"}
+def pythons() -> dict[str, dict[str, Any]]:
+    """The Pythons of the roles, each with its versions; one that is missing is not in it."""
+    found = {role: chosen(role) for role in ROLES}
+    return {
+        role: {"version": str(it), "versions": versions(it, ASGI_SERVERS, ASGI_BESIDE)}
+        for role, it in found.items()
+        if not isinstance(it, Missing)
+    }
 
 
 def describe(cores: Cores, **settings: Any) -> dict[str, Any]:
@@ -77,7 +85,8 @@ def describe(cores: Cores, **settings: Any) -> dict[str, Any]:
         "cores": {"server": cores.server, "load": cores.load, "front": cores.front},
         "python": platform.python_version(),
         "compiler": _said(["cc", "--version"]),
-        "versions": versions(),
+        "versions": versions(own(), WSGI_SERVERS, BESIDE) | {"nginx": front.version() or "not installed"},
+        "pythons": pythons(),
         "sysctls": {name: _read("/proc/sys/" + name.replace(".", "/")) for name in SYSCTLS},
         "load_average": _read("/proc/loadavg"),
         "settings": settings,

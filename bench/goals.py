@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from bench.interpreters import NEWEST, OLDEST
 from bench.results import Results, Spread
 
 ONE, SIXTEEN = "lasthop-1", "lasthop-16"
+ASYNCIO, UVICORN = "lasthop-asyncio", "uvicorn"
 FLOOR, BJOERN, GRANIAN, GTHREAD = "floor", "bjoern", "granian-16", "gunicorn-gthread-16"
 OWN = ("lasthop-", FLOOR)
 """Names that begin so are no peers."""
@@ -114,6 +116,35 @@ def _idle() -> Iterable[Goal]:
         yield Goal(f"5,000 idle connections, {threads}: CPU over that with none", 1.1, added(server))
 
 
+def _asgi() -> Iterable[Goal]:
+    """On the standard loop, which is the default; "py311" has no eager tasks, what is newer has."""
+    own = f"asgi-hello-unix-{NEWEST}"
+    yield Goal("ASGI, newest Python: CPU over the floor's", 2.2, _ratio(own, ASYNCIO, "cpu_us", FLOOR))
+    for python, words, hello in ((NEWEST, "newest Python", 0.33), (OLDEST, "Python 3.11", 0.4)):
+
+        def ratio(case: str, python: str = python) -> Measured:
+            return _ratio(f"{case}-{python}", ASYNCIO, "cpu_us", UVICORN)
+
+        def each(case: str, figure: str, python: str = python) -> Measured:
+            return lambda results: results.spread(f"{case}-{python}", ASYNCIO, figure)
+
+        yield Goal(f"ASGI, {words}: CPU over uvicorn's", hello, ratio("asgi-hello-unix"))
+        yield Goal(f"Starlette, {words}: CPU over uvicorn's", 0.6, ratio("asgi-starlette"))
+        yield Goal(f"a WebSocket's message, {words}: CPU over uvicorn's", 0.7, ratio("asgi-websocket"))
+        yield Goal(
+            f"an idle WebSocket, {words}: bytes in the worker",
+            4096,
+            each("asgi-idle-websocket", "websocket_bytes"),
+            digits=0,
+        )
+        yield Goal(
+            f"an idle connection, ASGI, {words}: bytes in the worker",
+            600,
+            each("asgi-idle", "idle_bytes"),
+            digits=0,
+        )
+
+
 GOALS: tuple[Goal, ...] = (
     Goal("hello, 1 thread: CPU over the floor's", 1.35, _ratio("hello-unix", ONE, "cpu_us", FLOOR)),
     Goal("hello, 1 thread: CPU over bjoern's", 0.7, _ratio("hello-unix", ONE, "cpu_us", BJOERN)),
@@ -156,4 +187,5 @@ GOALS: tuple[Goal, ...] = (
     *_idle(),
     *_frameworks(),
     *_bodies(),
+    *_asgi(),
 )

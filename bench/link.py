@@ -1,9 +1,10 @@
-"""Where a server listens in the bench, and one plain request to it (the figures come from ``load``, not from here)."""
+"""Where a server listens in the bench, and one plain request to it or handshake with it (the figures come from ``load``, not from here)."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from bench.process import free_port
@@ -59,29 +60,34 @@ class Reply:
     body: bytes
 
 
-def ask(connection: socket.socket, path: str, *, last: bool) -> Reply:
-    """Send one GET request and read its reply; ``last`` asks the server to close afterwards."""
-    closing = "Connection: close\r\n" if last else ""
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{closing}\r\n".encode())
+def ask(connection: socket.socket, path: str, post: bytes = b"") -> Reply:
+    """Send one request and read its reply; ``post`` is the body of a POST.
+
+    The server is not asked to close afterwards: fastpysgi 0.6 dies of that when it serves ASGI.
+    """
+    lines = [f"{'POST' if post else 'GET'} {path} HTTP/1.1", "Host: localhost"]
+    lines += [f"Content-Length: {len(post)}"] if post else []
+    connection.sendall("\r\n".join([*lines, "\r\n"]).encode() + post)
+    reply = HTTPResponse(connection)
+    try:
+        reply.begin()
+        return Reply(reply.status, reply.read())
+    except HTTPException as error:
+        raise ConnectionError(f"no whole reply: {error!r}") from error
+    finally:
+        reply.close()
+
+
+def open_websocket(connection: socket.socket, path: str) -> None:
+    """Ask for a WebSocket, and read that it is granted."""
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket"]
+    lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==", "\r\n"]
+    connection.sendall("\r\n".join(lines).encode())
     received = b""
-    while b"\r\n\r\n" not in received:
-        piece = connection.recv(65536)
+    while not received.endswith(b"\r\n\r\n"):
+        piece = connection.recv(4096)
         if not piece:
-            raise ConnectionError("the connection ended before the head of the reply was complete")
+            raise ConnectionError(f"the connection ended in the handshake: {received[:80]!r}")
         received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
-    status_line, *lines = head.split(b"\r\n")
-    fields = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)
-    }
-    length = int(fields[b"content-length"]) if b"content-length" in fields else None
-    parts, have = [body], len(body)
-    while length is None or have < length:
-        piece = connection.recv(1 << 20)
-        if not piece:
-            break
-        parts.append(piece)
-        have += len(piece)
-    if length is not None and have != length:
-        raise ConnectionError(f"the body has {have} bytes, the head says {length}")
-    return Reply(int(status_line.split()[1]), b"".join(parts))
+    if not received.startswith(b"HTTP/1.1 101 "):
+        raise ConnectionError(f"no WebSocket: {received[:80]!r}")

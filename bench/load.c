@@ -1,16 +1,20 @@
-/* The load: a closed loop of HTTP/1.1 GET requests, one thread, one epoll set.
+/* The load: a closed loop of HTTP/1.1 requests, or of WebSocket messages, one thread, one epoll set.
  *
  * Each of N connections sends a request, waits for the whole reply and sends the next one. Every reply is read for its
  * status, its length and whether the connection stays; what is not a 200 of the expected length is counted as an error
  * of its kind. Prints one JSON object.
  *
  *   load (--unix PATH | --tcp PORT) [--connections N] [--seconds S] [--requests N] [--warmup S] [--close]
- *        [--path /] [--second /other --one-in 10] [--expect BYTES] [--seed N] [--pids 1,2,3]
+ *        [--path /] [--second /other --one-in 10] [--post BYTES | --websocket BYTES] [--expect BYTES] [--seed N]
+ *        [--pids 1,2,3]
  *
  * --seconds   length of the measured time, after the warm-up; --requests ends it earlier
  * --close     a connection a request: latency then runs from before connect() to the last byte of the body, and the
  *             next connection is made when the server has closed this one
  * --second    one request in --one-in, chosen at random, goes to this path; its latencies are kept apart
+ * --post      requests are POST, with a body of so many bytes
+ * --websocket connections become WebSockets. When all have been let in, the warm-up begins, and a request is a text
+ *             message of so many bytes, its reply the same message in one frame; anything else is malformed
  * --expect    bytes that the body of a reply to --path must have
  * --pids      processes whose CPU time is read when the measured time begins and ends. The kernel's process clocks are
  *             read (clock_gettime on a clock of the process), which count in ns and include threads that have ended.
@@ -36,50 +40,26 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 256, HEAD_BYTES = 4096, READ_BYTES = 256 * 1024, PIDS = 64, UNTIL_CLOSE = -1 };
+#include "chunked.h"
+#include "histogram.h"
+#include "websocket.h"
 
-/* ---- histogram: exact to 1 us below one second, to 1 ms above; the largest value is kept exactly ---- */
+enum { OPEN_SECONDS = 20, BATCH = 256, HEAD_BYTES = 4096, READ_BYTES = 256 * 1024, PIDS = 64, UNTIL_CLOSE = -1, CHUNKED = -2 };
 
-enum { FINE = 1 << 20, COARSE = 100000 };
-
-struct histogram {
-    uint32_t fine[FINE], coarse[COARSE];
-    uint64_t count, sum_ns, max_ns;
-};
-
-static void record(struct histogram *h, uint64_t ns) {
-    uint64_t us = ns / 1000;
-    if (us < FINE) h->fine[us]++;
-    else h->coarse[us / 1000 < COARSE ? us / 1000 : COARSE - 1]++;
-    h->count++;
-    h->sum_ns += ns;
-    if (ns > h->max_ns) h->max_ns = ns;
-}
-
-/* The smallest recorded value, in us, that at least this share of all values does not exceed. */
-static double quantile(const struct histogram *h, double share) {
-    uint64_t rank = (uint64_t)(share * (double)h->count), seen = 0;
-    if ((double)rank < share * (double)h->count) rank++;
-    if (rank == 0) rank = 1;
-    for (int i = 0; i < FINE; i++)
-        if ((seen += h->fine[i]) >= rank) return i;
-    for (int i = 0; i < COARSE; i++)
-        if ((seen += h->coarse[i]) >= rank) return i * 1000.0;
-    return 0;
-}
-
-/* ---- the run ---- */
-
-enum state { UNCONNECTED, CONNECTING, WAITING, BODY, CLOSING };
+enum state { UNCONNECTED, WAITING, BODY, CLOSING, MESSAGE };
+/* WAITING: for the head of a reply. MESSAGE: for a WebSocket's. */
 
 struct connection {
     int fd;
     enum state state;
     int second, closes;
+    int opened;  /* let in as a WebSocket */
+    size_t sent; /* bytes of the request; if not all, the connection waits to be writable as well */
     uint64_t begun_ns;
-    int64_t left; /* body bytes still to come, or UNTIL_CLOSE */
+    int64_t left; /* body bytes still to come, or UNTIL_CLOSE, or CHUNKED */
     int64_t body; /* body bytes seen */
-    size_t held;  /* bytes of an incomplete head */
+    struct chunks chunks;
+    size_t held; /* bytes of an incomplete head or frame */
     char head[HEAD_BYTES];
 };
 
@@ -95,8 +75,12 @@ static struct errors errors;
 static int number = 32, is_close, one_in = 10, set, measuring, to_retry;
 static int64_t expect = -1;
 static uint64_t body_bytes, reconnects, randomness = 88172645463325252ull;
-static char request[2][1024];
+static char *request[2];
 static size_t request_bytes[2];
+static long post_bytes, message_bytes; /* 0: no body, no WebSockets */
+static int opened, all_open;
+static char message[FRAME_MOST], echo[FRAME_MOST];
+static size_t message_frame, echo_frame;
 static char buffer[READ_BYTES];
 
 static void die(const char *what) {
@@ -128,6 +112,8 @@ static void drop(struct connection *c) {
     close(c->fd);
     c->fd = -1;
     c->state = UNCONNECTED;
+    opened -= c->opened;
+    c->opened = 0;
 }
 
 static void failed(struct connection *c, uint64_t *kind) {
@@ -141,19 +127,29 @@ static void watch(struct connection *c, int operation, unsigned wanted) {
     if (epoll_ctl(set, operation, c->fd, &event) != 0) die("epoll_ctl");
 }
 
+/* Sends what the socket takes of the request or message; the rest when it takes more, also while the reply comes. */
+static void push(struct connection *c, int was_partial) {
+    const char *what = c->opened ? message : request[c->second];
+    size_t all = c->opened ? message_frame : request_bytes[c->second];
+    ssize_t n = send(c->fd, what + c->sent, all - c->sent, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN) {
+        failed(c, &errors.reset);
+        return;
+    }
+    c->sent += n > 0 ? (size_t)n : 0;
+    if (c->sent < all && !was_partial) watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+    else if (c->sent == all && was_partial) watch(c, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static int is_sent(const struct connection *c) {
+    return c->sent == (c->opened ? message_frame : request_bytes[c->second]);
+}
+
 static void ask(struct connection *c, uint64_t begun_ns) {
     c->begun_ns = begun_ns;
-    ssize_t n = send(c->fd, request[c->second], request_bytes[c->second], MSG_NOSIGNAL);
-    if (n == (ssize_t)request_bytes[c->second]) {
-        if (c->state == CONNECTING) watch(c, EPOLL_CTL_MOD, EPOLLIN);
-        c->state = WAITING;
-        c->held = 0;
-    } else if (n < 0 && errno == EAGAIN && c->state != WAITING) {
-        if (c->state != CONNECTING) watch(c, EPOLL_CTL_MOD, EPOLLOUT);
-        c->state = CONNECTING;
-    } else {
-        failed(c, &errors.reset);
-    }
+    c->sent = c->held = 0;
+    c->state = c->opened ? MESSAGE : WAITING;
+    push(c, 0);
 }
 
 static void connect_and_ask(struct connection *c) {
@@ -177,6 +173,10 @@ static void connect_and_ask(struct connection *c) {
 /* A whole reply was read. */
 static void done(struct connection *c) {
     uint64_t now = now_ns();
+    if (!is_sent(c)) {
+        failed(c, &errors.malformed); /* a reply to what was not asked yet */
+        return;
+    }
     if (!c->second && expect >= 0 && c->body != expect) {
         failed(c, &errors.length);
         return;
@@ -193,7 +193,7 @@ static void done(struct connection *c) {
     ask(c, now);
 }
 
-/* Reads a head that is complete. Returns 0 if it makes no sense. */
+/* Reads a head that is complete. Returns 1 for a reply, 2 for a WebSocket's beginning, 0 if it makes no sense. */
 static int read_head(struct connection *c, const char *head, const char *end) {
     if (end - head < 12 || memcmp(head, "HTTP/1.", 7) != 0 || head[8] != ' ') return 0;
     int status = atoi(head + 9);
@@ -202,6 +202,10 @@ static int read_head(struct connection *c, const char *head, const char *end) {
     c->body = 0;
     for (const char *line = memchr(head, '\n', (size_t)(end - head)); line != NULL && ++line < end;
          line = memchr(line, '\n', (size_t)(end - line))) {
+        if ((*line | 32) == 't' && strncasecmp(line, "transfer-encoding: chunked\r", 27) == 0) {
+            c->left = CHUNKED;
+            c->chunks = (struct chunks){0};
+        }
         if ((*line | 32) != 'c') continue;
         if (strncasecmp(line, "content-length:", 15) == 0) {
             char *stop;
@@ -214,20 +218,68 @@ static int read_head(struct connection *c, const char *head, const char *end) {
             else if (strncasecmp(value, "keep-alive", 10) == 0) c->closes = is_close;
         }
     }
-    if (c->left == UNTIL_CLOSE && !c->closes) return 0; /* also chunked: the applications here all give a length */
-    if (status != 200) {
+    if (c->left == UNTIL_CLOSE && !c->closes && status != 101) return 0;
+    if (message_bytes != 0 && status == 101) return 2;
+    if (status != 200 || message_bytes != 0) {
         failed(c, &errors.status);
         return -1;
     }
     return 1;
 }
 
-static void took(struct connection *c, int64_t n) {
+static void took(struct connection *c, const char *data, int64_t n) {
+    if (c->left == CHUNKED) {
+        int64_t before = c->chunks.bytes;
+        size_t used = take_chunks(&c->chunks, data, (size_t)n);
+        c->body += c->chunks.bytes - before;
+        if (c->chunks.at == CHUNKS_BROKEN) failed(c, &errors.malformed);
+        else if (used < (size_t)n) failed(c, &errors.length);
+        else if (c->chunks.at == CHUNKS_ENDED) done(c);
+        return;
+    }
     c->body += n;
     if (c->left == UNTIL_CLOSE) return;
     c->left -= n;
     if (c->left < 0) failed(c, &errors.length);
     else if (c->left == 0) done(c);
+}
+
+/* Bytes that a WebSocket's peer sent: the message that was sent to it, in one frame, and pings between. */
+static void echoed(struct connection *c, const char *data, size_t n) {
+    if (c->held + n > HEAD_BYTES) {
+        failed(c, &errors.malformed);
+        return;
+    }
+    memcpy(c->head + c->held, data, n);
+    c->held += n;
+    while (c->state == MESSAGE && c->held != 0) {
+        size_t ping = ping_frame(c->head, c->held), all = ping ? ping : echo_frame;
+        if (ping) {
+            char pong[PONG_MOST];
+            if (all > c->held) return;
+            size_t long_as = make_pong(pong, c->head);
+            if (send(c->fd, pong, long_as, MSG_NOSIGNAL) != (ssize_t)long_as) {
+                failed(c, &errors.reset);
+                return;
+            }
+        } else if (memcmp(c->head, echo, c->held < all ? c->held : all) != 0) {
+            failed(c, &errors.malformed);
+            return;
+        } else if (c->held < all) {
+            return;
+        }
+        size_t more = c->held - all;
+        memmove(c->head, c->head + all, more);
+        c->held = more;
+        if (ping) continue;
+        if (more != 0) {
+            failed(c, &errors.length);
+            return;
+        }
+        c->body = message_bytes;
+        done(c);
+        return; /* nothing was held, and done() has asked for the next */
+    }
 }
 
 static void readable(struct connection *c) {
@@ -254,8 +306,12 @@ static void readable(struct connection *c) {
             failed(c, &errors.length);
             return;
         }
+        if (c->state == MESSAGE) {
+            echoed(c, buffer, (size_t)n);
+            return;
+        }
         if (c->state == BODY) {
-            took(c, n);
+            took(c, buffer, n);
         } else {
             const char *head = buffer;
             size_t held = (size_t)n;
@@ -283,34 +339,38 @@ static void readable(struct connection *c) {
                 if (sense == 0) failed(c, &errors.malformed);
                 return;
             }
+            if (sense == 2) { /* latencies of messages alone are kept */
+                c->opened = 1;
+                opened++;
+                c->state = MESSAGE;
+                c->held = 0;
+                c->sent = message_frame;
+                if (all_open) ask(c, now_ns());
+                return;
+            }
             c->state = BODY;
-            took(c, (int64_t)(held - (size_t)(end + 4 - head)));
+            took(c, end + 4, (int64_t)(held - (size_t)(end + 4 - head)));
         }
         if (c->state != BODY && c->state != CLOSING) return;
         if (c->state == BODY && n < READ_BYTES / 4) return; /* little was there: wait for more */
     }
 }
 
-static size_t make_request(char *into, const char *path) {
-    int n = snprintf(into, 1024, "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nAccept: */*\r\n%s\r\n", path,
-                     is_close ? "Connection: close\r\n" : "");
-    if (n >= 1024) {
-        fprintf(stderr, "load: path too long\n");
-        exit(2);
-    }
-    return (size_t)n;
-}
-
-static void show(const char *name, const struct histogram *h) {
-    printf("\"%s\": {\"count\": %llu, \"mean_us\": %.2f, \"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, "
-           "\"p999_us\": %.0f, \"max_us\": %.1f}, ",
-           name, (unsigned long long)h->count, h->count ? (double)h->sum_ns / (double)h->count / 1000 : 0.0,
-           quantile(h, .5), quantile(h, .9), quantile(h, .99), quantile(h, .999), (double)h->max_ns / 1000);
+static void make_request(int which, const char *path) {
+    size_t room = 1024 + strlen(path) + (size_t)post_bytes;
+    char *into = request[which] = malloc(room), length[64] = "";
+    if (into == NULL) die("load");
+    if (post_bytes != 0) snprintf(length, sizeof length, "Content-Length: %ld\r\n", post_bytes);
+    int n = snprintf(into, room, "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s%s\r\n",
+                     post_bytes ? "POST" : "GET", path, is_close ? "Connection: close\r\n" : "", length,
+                     message_bytes ? UPGRADE : "");
+    memset(into + n, 'x', (size_t)post_bytes);
+    request_bytes[which] = (size_t)n + (size_t)post_bytes;
 }
 
 static void usage(void) {
     fprintf(stderr, "usage: load (--unix PATH | --tcp PORT) [--connections N] [--seconds S] [--requests N] [--warmup S]\n"
-                    "            [--close] [--path /] [--second PATH --one-in 10] [--expect BYTES] [--seed N]\n"
+        "            [--close] [--path /] [--second PATH --one-in 10] [--post BYTES | --websocket BYTES] [--expect BYTES] [--seed N]\n"
                     "            [--pids 1,2,3]\n");
     exit(2);
 }
@@ -347,6 +407,8 @@ int main(int argc, char **argv) {
         else if (strcmp(option, "--path") == 0) path = value;
         else if (strcmp(option, "--second") == 0) second = value;
         else if (strcmp(option, "--one-in") == 0) one_in = atoi(value);
+        else if (strcmp(option, "--post") == 0) post_bytes = atol(value);
+        else if (strcmp(option, "--websocket") == 0) message_bytes = atol(value);
         else if (strcmp(option, "--expect") == 0) expect = atoll(value);
         else if (strcmp(option, "--seed") == 0) randomness ^= strtoull(value, NULL, 10) * 0x9E3779B97F4A7C15ull;
         else if (strcmp(option, "--pids") == 0) {
@@ -354,10 +416,13 @@ int main(int argc, char **argv) {
                 pids[pid_count++] = atoi(p);
         } else usage();
     }
-    if (address_bytes == 0 || number < 1 || one_in < 1) usage();
+    if (address_bytes == 0 || number < 1 || one_in < 1 || post_bytes < 0) usage();
+    if (message_bytes < 0 || message_bytes > MESSAGE_MOST || (message_bytes != 0 && (is_close || post_bytes))) usage();
     signal(SIGPIPE, SIG_IGN);
-    request_bytes[0] = make_request(request[0], path);
-    if (second != NULL) request_bytes[1] = make_request(request[1], second);
+    make_request(0, path);
+    if (second != NULL) make_request(1, second);
+    message_frame = make_message(message, (size_t)message_bytes, 1);
+    echo_frame = make_message(echo, (size_t)message_bytes, 0);
     connections = calloc((size_t)number, sizeof *connections);
     first_seen = calloc(1, sizeof *first_seen);
     second_seen = calloc(1, sizeof *second_seen);
@@ -369,6 +434,17 @@ int main(int argc, char **argv) {
     for (int i = 0; i < number; i++) connect_and_ask(&connections[i]);
     for (;;) {
         uint64_t now = now_ns();
+        if (message_bytes != 0 && !all_open) {
+            if (opened == number) {
+                all_open = 1;
+                for (int i = 0; i < number; i++) ask(&connections[i], now);
+            }
+            warm = now + (uint64_t)(warmup * 1e9);
+            if (now > start + OPEN_SECONDS * 1000000000ull) {
+                fprintf(stderr, "load: of %d WebSockets only %d were let in within %d s\n", number, opened, OPEN_SECONDS);
+                return 1;
+            }
+        }
         if (!measuring && now >= warm) {
             measuring = 1;
             for (int i = 0; i < pid_count; i++) cpu_before[i] = cpu_ns(pids[i]);
@@ -381,10 +457,14 @@ int main(int argc, char **argv) {
         int n = epoll_wait(set, events, BATCH, to_retry ? 1 : 5);
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
-            if (c->state == CONNECTING) {
-                if (events[i].events & (EPOLLERR | EPOLLHUP)) failed(c, &errors.refused);
-                else ask(c, c->begun_ns);
-            } else if (c->state != UNCONNECTED) readable(c);
+            unsigned is = events[i].events;
+            if (c->state == UNCONNECTED) continue;
+            if ((is & (EPOLLERR | EPOLLHUP)) && c->sent == 0) {
+                failed(c, &errors.refused);
+                continue;
+            }
+            if (is & EPOLLOUT) push(c, 1);
+            if ((is & ~(unsigned)EPOLLOUT) && c->state != UNCONNECTED) readable(c);
         }
         if (to_retry && n == 0) { /* after a failure: try again in a quiet moment, not in a busy loop */
             to_retry = 0;
@@ -402,7 +482,7 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i < number; i++) {
         const struct connection *c = &connections[i];
-        if (c->state == WAITING || c->state == BODY || c->state == CONNECTING)
+        if (c->state == WAITING || c->state == BODY || c->state == MESSAGE)
             pending = finish - c->begun_ns > pending ? finish - c->begun_ns : pending;
     }
     uint64_t requests = first_seen->count + second_seen->count;

@@ -21,15 +21,17 @@ from typing import TypedDict
 
 from bench import front
 from bench.errors import BenchError, ServerError
-from bench.link import Link, Reply, ask
-from bench.peers import Server, Task
+from bench.interpreters import OWN, Missing, chosen
+from bench.link import Link, Reply, ask, open_websocket
 from bench.process import Bailiff, Cores, Started, pinned, tree
+from bench.server import Server, Task
 from bench.watch import Watch
 
 Figures = dict[str, float]
 
 CONNECTIONS = 32
 IDLE = 5_000
+IDLE_WEBSOCKETS = 2_000
 START_SECONDS = 20.0
 POLL_SECONDS = 0.001
 WARM_SECONDS = 0.25
@@ -55,6 +57,13 @@ class Work:
     """Behind a front: whether it keeps its connections to the server."""
     seconds: float = 1.0
     """Times the length of a round."""
+    python: str = OWN
+    """The role of the Python that it runs in (:mod:`bench.interpreters`)."""
+    post: bytes = b""
+    """The body of each request, which then is a POST."""
+    message_bytes: int = 0
+    """Connections are WebSockets and a request is a message of so many bytes, echoed."""
+    connections: int = CONNECTIONS
 
 
 @dataclass
@@ -83,12 +92,12 @@ class Serving:
     first_reply_seconds: float
 
 
-def _first_reply(process: Started, link: Link, path: str, begun: float) -> tuple[Reply, float]:
+def _first_reply(process: Started, link: Link, work: Work, begun: float) -> tuple[Reply, float]:
     """Ask again and again, 1 ms apart, until a reply comes."""
     while time.monotonic() < begun + START_SECONDS:
         try:
             with link.connect() as connection:
-                reply = ask(connection, path, last=True)
+                reply = ask(connection, work.path, work.post)
             return reply, time.monotonic() - begun
         except OSError:
             if not process.alive:
@@ -102,10 +111,13 @@ def serving(stand: Stand, server: Server, work: Work) -> Iterator[Serving]:
     """Start a server, wait for a right reply, kill it at the end."""
     name = stand.name(server.name)
     link = Link.fresh(work.link, stand.bailiff.directory, name)
-    task = Task(work.application, link, work.body_bytes, work.closes, stand.bailiff.directory)
+    python = chosen(work.python)
+    if isinstance(python, Missing):
+        raise BenchError(f"bench: {python.why}")
+    task = Task(work.application, link, work.body_bytes, work.closes, stand.bailiff.directory, python)
     begun = time.monotonic()
     with Started(stand.bailiff, name, server.command(task), stand.cores.server, server.variables) as process:
-        reply, seconds = _first_reply(process, link, work.path, begun)
+        reply, seconds = _first_reply(process, link, work, begun)
         if reply.status != 200 or work.expect not in (None, reply.body):
             what = f"the first reply is {reply.status} with {len(reply.body)} bytes: {reply.body[:80]!r}"
             raise ServerError(name, what, process.said())
@@ -118,9 +130,21 @@ def load(
     """Ask for a round; give the figures with the CPU time of each process tree (one result a process)."""
     pids = [tree(process.pid) for process in processes]
     seconds = stand.seconds * work.seconds
-    command = [str(stand.bailiff.directory / "load"), *link.load_options, "--connections", str(CONNECTIONS)]
-    command += ["--seconds", str(seconds), "--warmup", str(WARM_SECONDS), "--path", work.path]
-    command += ["--expect", str(len(body)), "--seed", str(stand.seed)]
+    command = [str(stand.bailiff.directory / "load"), *link.load_options, "--connections"]
+    command += [
+        str(work.connections),
+        "--seconds",
+        str(seconds),
+        "--warmup",
+        str(WARM_SECONDS),
+        "--path",
+        work.path,
+    ]
+    command += ["--seed", str(stand.seed)]
+    command += (
+        ["--websocket", str(work.message_bytes)] if work.message_bytes else ["--expect", str(len(body))]
+    )
+    command += ["--post", str(len(work.post))] if work.post else []
     command += ["--second", work.second] if work.second else []
     command += ["--close"] if closes else []
     everyone = [pid for group in pids for pid in group]
@@ -235,7 +259,7 @@ def with_idle(stand: Stand, server: Server, work: Work) -> Figures:
         idle = []
         for _ in range(IDLE):
             connection = kept.enter_context(it.link.connect())
-            ask(connection, work.path, last=False)
+            ask(connection, work.path)
             idle.append(connection)
         bytes_each = (memory_bytes(pids) - before) / IDLE
         figures = load(stand, it.link, it.body, work, [it.process])[0]
@@ -245,6 +269,36 @@ def with_idle(stand: Stand, server: Server, work: Work) -> Figures:
                 it.process.name, f"it closed {closed} of {IDLE} idle connections", it.process.said()
             )
         return {**figures, "cpu_us_without": without["cpu_us"], "idle_bytes": bytes_each}
+
+
+def with_messages(stand: Stand, server: Server, work: Work) -> Figures:
+    """Messages on WebSockets."""
+    figures = under_load(stand, server, work)
+    return {
+        **figures,
+        "message_cpu_us": figures["cpu_us"],
+        "messages_per_second": figures["requests_per_second"],
+    }
+
+
+def with_idle_websockets(stand: Stand, server: Server, work: Work) -> Figures:
+    """What an idle WebSocket costs: bytes each, after some have been used and closed."""
+    with serving(stand, server, work) as it, ExitStack() as kept:
+        load(stand, it.link, it.body, work, [it.process])
+        pids = tree(it.process.pid)
+        before = memory_bytes(pids)
+        idle = []
+        for _ in range(IDLE_WEBSOCKETS):
+            connection = kept.enter_context(it.link.connect())
+            open_websocket(connection, work.path)
+            idle.append(connection)
+        bytes_each = (memory_bytes(pids) - before) / IDLE_WEBSOCKETS
+        closed = _ended(idle)
+        if closed:
+            raise ServerError(
+                it.process.name, f"it closed {closed} of {IDLE_WEBSOCKETS} WebSockets", it.process.said()
+            )
+        return {"websocket_bytes": bytes_each}
 
 
 def _ended(connections: list[socket.socket]) -> int:
@@ -265,7 +319,7 @@ def behind_front(stand: Stand, server: Server, work: Work) -> Figures:
         file.write_text(front.configuration(directory, entrance.port, it.link, kept_alive=work.front_keeps))
         begun = time.monotonic()
         with Started(stand.bailiff, name, front.command(file), stand.cores.front, {}) as nginx:
-            _first_reply(nginx, entrance, work.path, begun)
+            _first_reply(nginx, entrance, work, begun)
             # The load keeps its connections to nginx in any case: what differs is the hop.
             asked = Work(work.application, "tcp", work.path, seconds=work.seconds)
             of_server, of_front = load(stand, entrance, it.body, asked, [it.process, nginx])

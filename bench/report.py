@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bench.case import Case
 from bench.cases import CASES
 from bench.goals import GOALS
-from bench.results import DISTURBED, Results, Spread
+from bench.peers import SERVERS
+from bench.results import DISTURBED, Results, Spread, left_out_as
 
 LOAD_BOUND = 0.97
 """Above this share of its core the load, not the server, bounds the requests/s."""
@@ -34,9 +36,12 @@ COLUMNS: dict[str, tuple[str, Show]] = {
     "p50_us": ("p50 ms", _milli),
     "p99_us": ("p99 ms", _milli),
     "worst_us": ("worst ms", _milli),
+    "message_cpu_us": ("CPU µs a message", _micro),
+    "messages_per_second": ("messages/s", _whole),
     "second_p99_us": ("p99 ms of the computing", _milli),
     "gib_per_second": ("GiB/s", _micro),
     "idle_bytes": ("bytes a connection", _whole),
+    "websocket_bytes": ("bytes a WebSocket", _whole),
     "first_reply_ms": ("first reply ms", _whole),
     "memory_mib": ("memory MiB", _micro),
 }
@@ -88,10 +93,19 @@ def case_section(results: Results, name: str) -> str:
             row.append(_cell(results.ratio(name, server, "cpu_us", "floor"), "{:.2f}".format))
         rows.append(row)
     text = f"### {name}: {case.asks}\n\n{table(head, rows)}\n"
+    for server, why in _absent(results, case).items():
+        text += f"\nWithout {server}: {why}.\n"
     bound = [server for server in servers if _bounded_by_load(results, name, server)]
-    if bound and "requests_per_second" in case.columns:
+    if bound and {"requests_per_second", "messages_per_second"} & set(case.columns):
         text += f"\nThe load was at its limit with {', '.join(bound)}: their requests/s are a lower bound.\n"
     return text
+
+
+def _absent(results: Results, case: Case) -> dict[str, str]:
+    """Who is not in a case's table, and why."""
+    left_out = {name: results.left_out.get(left_out_as(name, case.work.python)) for name in case.servers}
+    missing = {name: why for name, why in left_out.items() if why and case.work.link in SERVERS[name].links}
+    return {**case.without, **missing}
 
 
 def _bounded_by_load(results: Results, case: str, server: str) -> bool:
@@ -123,19 +137,24 @@ def environment_section(results: Results) -> str:
     machine = (
         f"{of['processor']}, {of['processors']} processors{', a virtual machine' if of['virtual'] else ''}"
     )
-    installed = ", ".join(
-        f"{name} {version}" for name, version in of["versions"].items() if version != "not installed"
-    )
     lines = [
         f"- {of['begun']}, `{of['command']}`, commit {of['commit']}",
         f"- {machine}; {of['kernel']}; Python {of['python']}; {of['compiler']}",
         f"- server on core {cores['server']}, load on core {cores['load']}, nginx on core {cores['front']}",
-        f"- {settings['rounds']} rounds of {settings['seconds']} s (or the case's multiple), 32 connections",
+        f"- {settings['rounds']} rounds of {settings['seconds']} s (or the case's multiple), 32 connections where a case names no number",
         f"- servers in an order of each round's own (seed {settings['seed']})",
-        f"- {installed}",
+        f"- {_installed(of['versions'])}",
+        *(
+            f"- {role}: Python {it['version']} with {_installed(it['versions'])}"
+            for role, it in of.get("pythons", {}).items()
+        ),
         "- sysctls: " + ", ".join(f"{name} = {value}" for name, value in of["sysctls"].items()),
     ]
     return "### Measured on\n\n" + "\n".join(lines) + "\n"
+
+
+def _installed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version != "not installed")
 
 
 def whole(results: Results) -> str:

@@ -18,6 +18,11 @@ DISTURBED = 0.10
 """Above this share of a core used by other processes, a measurement is called disturbed."""
 
 
+def left_out_as(server: str, python: str) -> str:
+    """How a server that cannot be measured is named: without the role of its Python if that is the bench's own."""
+    return f"{server} ({python})" if python else server
+
+
 @dataclass(frozen=True)
 class Spread:
     """The median of some rounds, the smallest and the largest."""

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.cases import Case
+from bench.case import Case
 from bench.errors import BenchError
+from bench.interpreters import Missing, chosen
 from bench.measure import WARM_SECONDS, Figures, Stand
 from bench.peers import SERVERS
-from bench.results import DISTURBED, Record, Results
+from bench.results import DISTURBED, Record, Results, left_out_as
 
 START_GUESS_SECONDS = 0.2
 REPEATS = 2
@@ -33,19 +34,24 @@ class Planned:
 
 def plan(cases: list[Case], servers: list[str], results: Results) -> list[Planned]:
     """Who is asked what; what cannot be asked here is noted as left out."""
-    for name in servers:
-        if SERVERS[name].version is None:
-            results.left_out[name] = (
-                f"{SERVERS[name].distribution} is not installed (python -m bench.install)"
-            )
     planned = []
     for case in cases:
+        role = case.work.python
         why = case.missing()
-        if why is not None:
-            results.left_out[case.name] = why
+        python = chosen(role)
+        if isinstance(python, Missing):
+            why = why or python.why
+        if why is not None or isinstance(python, Missing):
+            results.left_out[case.name] = why or ""
             continue
-        able = [name for name in case.servers if name in servers and name not in results.left_out]
-        planned.append(Planned(case, [name for name in able if case.work.link in SERVERS[name].links]))
+        able = [name for name in case.servers if name in servers and case.work.link in SERVERS[name].links]
+        for name in able:
+            lack = SERVERS[name].missing(python)
+            if lack is not None:
+                results.left_out[left_out_as(name, role)] = lack
+        planned.append(
+            Planned(case, [name for name in able if left_out_as(name, role) not in results.left_out])
+        )
     return planned
 
 

@@ -1,4 +1,4 @@
-"""The WSGI applications that the servers are measured with, a module for each framework so that none pays for another."""
+"""The WSGI and ASGI applications that the servers are measured with, a module for each framework so that none pays for another."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ def every_case() -> Results:
         "requests_per_second": 14_400.0,
         "gib_per_second": 110.0,
         "idle_bytes": 512.0,
+        "websocket_bytes": 3000.0,
         "worst_us": 4000.0,
     }
     names = ("cpu_us_without", "first_reply_ms", "p99_us", *ours)
@@ -73,6 +74,8 @@ def test_figures_in_the_goals_are_computed_from_the_results() -> None:
     assert measured["sleep 1 ms, 16 threads: share of 16,000 requests/s"] == 0.9
     assert measured["1 MiB replies over unix, 16 threads: GiB/s over the best peer's"] == 1.1
     assert measured["an idle connection, 16 threads: bytes in the worker"] == 512
+    assert measured["ASGI, newest Python: CPU over uvicorn's"] == 0.03
+    assert measured["an idle WebSocket, Python 3.11: bytes in the worker"] == 3000
 
 
 def test_the_worst_reply_is_that_of_all_rounds() -> None:

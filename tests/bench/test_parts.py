@@ -7,11 +7,13 @@ import pytest
 
 from bench import front
 from bench.__main__ import named
+from bench.asgipeers import ASGI_SERVERS
 from bench.cases import CASES
 from bench.errors import BenchError
-from bench.install import REQUIREMENTS, requirements
+from bench.install import ASGI_REQUIREMENTS, REQUIREMENTS, requirements
 from bench.link import Link
-from bench.peers import SERVERS, Task
+from bench.peers import SERVERS
+from bench.server import Task
 from bench.watch import busy_ticks
 
 
@@ -52,4 +54,10 @@ def test_a_command_names_the_address_and_the_application(name: str) -> None:
 def test_every_peer_of_the_cases_is_installed_by_name() -> None:
     wanted = {server.distribution for server in SERVERS.values()} - {"", "lasthop"}
     wanted |= {name for name in ("falcon", "flask", "django") if name in CASES}
-    assert set() == wanted - set(requirements(REQUIREMENTS.read_text()))
+    listed = {*requirements(REQUIREMENTS.read_text()), *requirements(ASGI_REQUIREMENTS.read_text())}
+    assert set() == wanted - listed
+
+
+def test_every_peer_for_asgi_is_installed_for_each_python() -> None:
+    wanted = {name for server in ASGI_SERVERS for name in (server.distribution, *server.needs)} - {"lasthop"}
+    assert set() == wanted - set(requirements(ASGI_REQUIREMENTS.read_text()))

@@ -3,7 +3,7 @@
 from bench import report
 from bench.cases import CASES
 from bench.peers import SERVERS
-from bench.results import Record, Results
+from bench.results import Record, Results, left_out_as
 
 ENVIRONMENT = {
     "begun": "2026-01-01T00:00:00+00:00",
@@ -62,6 +62,18 @@ def test_the_whole_report_says_what_failed_and_what_was_left_out() -> None:
     assert "- hello-unix, bjoern, round 2: ServerError: it ended\n" in text
     assert "- uwsgi: not there\n" in text
     assert "granian not installed" not in text
+
+
+def test_a_table_says_who_is_not_in_it() -> None:
+    found = Results(
+        ENVIRONMENT,
+        [Record("asgi-websocket-py311", "uvicorn", 1, {"message_cpu_us": 2.0})],
+        {left_out_as("lasthop-uvloop", "py311"): "no uvloop", "lasthop-uvloop": "for another Python"},
+    )
+    text = report.case_section(found, "asgi-websocket-py311")
+    assert ["fastpysgi-asgi: it has no WebSockets.", "lasthop-uvloop: no uvloop."] == [
+        line.removeprefix("Without ") for line in text.splitlines() if line.startswith("Without ")
+    ]
 
 
 def test_a_machine_that_was_not_quiet_is_called_so() -> None:
