@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "serve a WSGI application over TCP and UNIX sockets",
     "compare": "measure which link is better here, by how much, and whether that is sure",
     "front": "print the configuration of nginx, Apache, Caddy or HAProxy before the application",
+    "trace": "show what a request passes through on each link: frames, system calls, layers, cost",
     "version": "say which lasthop this is",
 }
 """Each command, a module of this package with `main(arguments)`, and what it does."""

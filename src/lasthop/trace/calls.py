@@ -26,7 +26,9 @@ END_SECONDS = 5.0
 SHOWN_BYTES = 48
 """How much of what is sent and received is shown."""
 
-LINE = re.compile(r"(?P<s>\d+)\.(?P<ns>\d{9}) (?P<name>\w+)\((?P<rest>.*)\) += (?P<result>.*?) <(?P<took>\d+\.\d+)>$")
+LINE = re.compile(
+    r"(?P<s>\d+)\.(?P<ns>\d{9}) (?P<name>\w+)\((?P<rest>.*)\) += (?P<result>.*?) <(?P<took>\d+\.\d+)>$"
+)
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 PAIR = re.compile(r"<(?:UNIX(?:-STREAM)?):\[(\d+)->(\d+)[\],]")
 OWN_LOOKING = ("ioctl", "getsockopt", "getsockname", "getpeername", "fstat", "newfstatat", "fcntl")
@@ -108,7 +110,9 @@ class Calls:
         return [int(file.suffix[1:]) for file in self._directory.glob("calls.*") if file.suffix[1:].isdigit()]
 
 
-def marks_of_tcp(connections: Iterable[tuple[tuple[str, int], tuple[str, int]]], inodes: Iterable[int]) -> list[str]:
+def marks_of_tcp(
+    connections: Iterable[tuple[tuple[str, int], tuple[str, int]]], inodes: Iterable[int]
+) -> list[str]:
     """How strace writes the hop's descriptors: connected, and before that by the inode."""
     found = [f":[{inode}]" for inode in inodes]
     for client, server in connections:

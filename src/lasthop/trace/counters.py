@@ -31,7 +31,9 @@ def read(net: Path = NET) -> Counters:
 
 def difference(before: Counters, after: Counters) -> Counters:
     """Those that went up, and by how much."""
-    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+    return {
+        name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)
+    }
 
 
 def _pairs_of_lines(text: str) -> Counters:

@@ -165,6 +165,8 @@ class LinkTrace:
     frames: list[Frame] = field(default_factory=list)
     frames_kept_out: int = 0
     """Frames that were captured at the time and belong to nothing of this hop."""
+    frames_with_mark: int = 0
+    """Of all that was captured: frames that hold the request's own mark."""
     dropped: int = 0
     interfaces: list[str] = field(default_factory=list)
     captured: bool = False

@@ -21,7 +21,12 @@ def file_of(path: str) -> SocketFile | None:
     except OSError:
         return None
     return SocketFile(
-        path, stat.filemode(found.st_mode), found.st_size, _user(found.st_uid), _group(found.st_gid), found.st_ino
+        path,
+        stat.filemode(found.st_mode),
+        found.st_size,
+        _user(found.st_uid),
+        _group(found.st_gid),
+        found.st_ino,
     )
 
 
