@@ -36,12 +36,12 @@ def main(arguments: list[str]) -> int:
     words = parser().read(arguments)
     try:
         plan = plan_of(words)
-        for path in (words.json, words.pcap):
+        for path in (words.json, words.html, words.pcap):
             if path is not None and not path.absolute().parent.is_dir():
                 raise UsageError(
                     f"{path} cannot be written: there is no directory {path.absolute().parent}", ""
                 )
-        from lasthop.trace import show, tracing
+        from lasthop.trace import page, show, tracing
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in PACKAGES:
@@ -51,13 +51,19 @@ def main(arguments: list[str]) -> int:
     found = tracing.trace(plan)
     show.show(found, sys.stdout)
     if words.json is not None:
-        try:
-            words.json.write_text(json.dumps(found.plain(), indent=1) + "\n")
-        except OSError as error:
-            raise UsageError(
-                f"{words.json} cannot be written: {error.strerror}", "what was found stands above"
-            ) from error
+        _write(words.json, json.dumps(found.plain(), indent=1) + "\n")
+    if words.html is not None:
+        _write(words.html, page.page(found))
     return HopFailed.exit_code if found.failed else 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "what was found stands above"
+        ) from error
 
 
 def parser() -> Parser:
@@ -95,6 +101,9 @@ def parser() -> Parser:
     )
     shown.add_argument("--no-cost", action="store_true", help="do not repeat the stages to time them")
     shown.add_argument("--json", type=Path, metavar="FILE", help="everything that was seen")
+    shown.add_argument(
+        "--html", type=Path, metavar="FILE", help="one page to step through, which opens anywhere, offline"
+    )
     shown.add_argument("--pcap", type=Path, metavar="FILE", help="the frames of the hop, for Wireshark")
     return made
 

@@ -10,7 +10,7 @@ import textwrap
 from dataclasses import dataclass
 
 from lasthop.trace.layers import SENDING
-from lasthop.trace.results import TO_SERVER, Call, Frame, LinkTrace
+from lasthop.trace.results import TO_CLIENT, TO_SERVER, Call, Frame, LinkTrace
 
 SIDE = 20
 MIDDLE = 62
@@ -59,7 +59,7 @@ def _call(call: Call, *, copies: bool) -> Rung:
     text = f"{call.name}() = {result}"
     sends = copies and call.name in SENDING and result.isdecimal() and result != "0"
     words = f"{int(result):,} bytes, and no frame" if sends else ""
-    direction = (TO_SERVER if call.end == "client" else "to client") if sends else ""
+    direction = (TO_SERVER if call.end == "client" else TO_CLIENT) if sends else ""
     if call.end == "client":
         return Rung(call.at_ns, left=text, middle=words, direction=direction)
     return Rung(call.at_ns, right=text, middle=words, direction=direction)

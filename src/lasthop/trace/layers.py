@@ -239,8 +239,9 @@ def _transfers(calls: list[Call], end: str, names: tuple[str, ...]) -> list[Call
 
 def _beginning(call: Call) -> str:
     """The first bytes that a call moved, as strace shows them."""
-    found = QUOTED.search(call.text)
-    return found[0] if found else ""
+    # What is followed by ]> is the path of a socket, noted beside a descriptor.
+    found = [each for each in QUOTED.finditer(call.text) if call.text[each.end() : each.end() + 2] != "]>"]
+    return found[0][0] if found else ""
 
 
 def overhead(link: LinkTrace) -> int:
