@@ -63,6 +63,9 @@ def test_a_body_makes_it_a_post() -> None:
         (["--method", "G T"], "no method"),
         (["--reply-timeout", "nan"], "from 1 to"),
         (["--frnt", "nginx"], "--front"),
+        (["shop:app", "--attach", "unix:/a.sock"], "would be started"),
+        (["--attach", "localhost:8000"], "IP address"),
+        (["--attach", "systemd"], "no address"),
     ],
 )
 def test_what_is_wrong_is_named(arguments: list[str], says: str) -> None:

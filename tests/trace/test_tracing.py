@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from lasthop.compare.plan import Request
+from lasthop.demo.serving import Serving
 from lasthop.fronts import FRONTS
+from lasthop.link.address import parse
 from lasthop.trace import layers, show
 from lasthop.trace.layers import Passed
 from lasthop.trace.results import TO_CLIENT, TO_SERVER, LinkTrace, Trace
@@ -246,3 +248,24 @@ def test_behind_a_front_the_hop_to_the_application_is_traced(name: str) -> None:
     for link in found.links.values():
         assert {"client", "server"} == {call.end for call in link.calls}
         assert link.server is not None
+
+
+@pytest.mark.parametrize("link", ["unix", "tcp"])
+def test_what_runs_already_is_traced_and_goes_on(link: str, tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path}/app.sock" if link == "unix" else "127.0.0.1:0"
+    with Serving("lasthop.demo:app", bind=[bind], log=tmp_path / "log") as serving:
+        address = parse(serving.addresses[0])
+        found = trace(replace(PLAN, links=[link], attach=address))
+        assert {} == found.failed
+        seen = found.links[link]
+        assert seen.server is not None
+        assert "lasthop serve" in seen.server.command
+        assert {"client", "server"} == {call.end for call in seen.calls}
+        assert (13 if link == "tcp" else 0) >= len(seen.frames)
+        again = trace(replace(PLAN, links=[link], attach=address, with_calls=False))
+        assert 2 == len(again.links[link].exchanges)
+
+
+def test_where_nothing_listens_is_named(tmp_path: Path) -> None:
+    found = trace(replace(PLAN, links=["unix"], attach=parse(f"unix:{tmp_path}/none.sock")))
+    assert "nothing listens at" in found.failed["unix"]

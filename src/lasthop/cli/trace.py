@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lasthop import kinds
 from lasthop.cli.words import Parser, did_you_mean
 from lasthop.errors import FrontMissing, HopFailed, MissingExtra, UsageError
+from lasthop.link.address import TcpAddress, UnixAddress, parse
 
 if TYPE_CHECKING:
     from lasthop.trace.tracing import TracePlan
@@ -79,6 +81,10 @@ def parser() -> Parser:
         "--link", default="unix,tcp", metavar="LINKS", help="unix, tcp, tcp6 (default: unix,tcp)"
     )
     what.add_argument(
+        "--attach", metavar="ADDRESS",
+        help="ask a lasthop that runs already: unix:/run/app.sock, 127.0.0.1:8000, [::1]:8000",
+    )  # fmt: skip
+    what.add_argument(
         "--front", default="direct", metavar="FRONT",
         help="nginx, apache, caddy, haproxy: the hop behind it is traced; direct: none (default: direct)",
     )  # fmt: skip
@@ -118,6 +124,10 @@ def plan_of(words: argparse.Namespace) -> TracePlan:
     if not links:
         raise UsageError("--link names nothing", f"one or more of {', '.join(LINKS)}")
     _known("--link", links, LINKS)
+    attach = None
+    if words.attach is not None:
+        attach = _running(words)
+        links = ["unix" if isinstance(attach, UnixAddress) else "tcp6" if ":" in attach.host else "tcp"]
     _known("--front", [words.front], ["direct", *FRONTS])
     if words.front != "direct" and FRONTS[words.front].executable() is None:
         raise FrontMissing(FRONTS[words.front].title, FRONTS[words.front].package)
@@ -134,11 +144,31 @@ def plan_of(words: argparse.Namespace) -> TracePlan:
     if not method.isalpha() or not method.isascii():
         raise UsageError(f"--method {words.method!r} is no method", "GET, HEAD, POST, PUT, PATCH, DELETE")
     return TracePlan(
-        target=words.target or DEFAULT_TARGET, links=links, front=words.front, requests=words.requests,
+        target=words.attach or words.target or DEFAULT_TARGET, links=links, front=words.front, requests=words.requests,
         request=Request(method, words.path, (), body), slow=words.slow_reader,
         with_calls=not words.no_calls, with_cost=not words.no_cost, pcap=words.pcap,
-        reply_seconds=words.reply_timeout,
+        reply_seconds=words.reply_timeout, attach=attach,
     )  # fmt: skip
+
+
+def _running(words: argparse.Namespace) -> UnixAddress | TcpAddress:
+    if words.target is not None or words.front != "direct":
+        what = words.target or "--front"
+        raise UsageError(f"--attach asks what runs already, and {what} would be started", "one of the two")
+    address = parse(words.attach)
+    if isinstance(address, UnixAddress):
+        return address._replace(path=str(Path(address.path).absolute()))
+    if isinstance(address, TcpAddress) and address.port:
+        try:
+            ipaddress.ip_address(address.host)
+        except ValueError:
+            pass
+        else:
+            return address
+    raise UsageError(
+        f"--attach {words.attach}: that is no address that can be asked",
+        "unix:/run/app.sock, or an IP address and a port, such as 127.0.0.1:8000",
+    )
 
 
 def _size(text: str) -> int:

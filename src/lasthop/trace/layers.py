@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lasthop.trace.calls import QUOTED
-from lasthop.trace.results import TO_SERVER, Call, Frame, LinkTrace
+from lasthop.trace.results import TO_SERVER, Call, Frame, LinkTrace, Stage
 
 NONE = "\N{EN DASH}"
 SENDING = ("send", "sendto", "sendmsg", "write", "writev", "sendfile")
@@ -270,8 +270,8 @@ def figures(links: list[LinkTrace]) -> list[tuple[str, list[str]]]:
     for at, name in enumerate(("connect", "one way there", "one way back", "close")):
         rows.append(
             (
-                f"{name}, median",
-                [_us(link.cost.stages[at].median_ns) if link.cost else NONE for link in links],
+                f"{name}, median (8 of 10 between)",
+                [_spread(link.cost.stages[at]) if link.cost else NONE for link in links],
             )
         )
     for name, field in (("client", "client_kernel_ns"), ("server", "server_kernel_ns")):
@@ -296,6 +296,10 @@ def _layers(laid: list[Layer], at: int) -> str:
     unseen = sum(cell.passed is Passed.UNSEEN for cell in cells)
     passed = sum(cell.passed is Passed.YES for cell in cells)
     return f"{passed} ({unseen} not seen)" if unseen else str(passed)
+
+
+def _spread(stage: Stage) -> str:
+    return f"{_us(stage.median_ns)} ({stage.low_ns / 1000:.0f}-{stage.high_ns / 1000:.0f})"
 
 
 def _us(ns: int) -> str:

@@ -119,9 +119,9 @@ def _row(file: TextIO, name: str, columns: list[list[str]], width: int, under: s
 
 
 def _figures(links: list[LinkTrace], file: TextIO) -> None:
-    _line(file, "".ljust(40) + "".join(title(link.link).rjust(16) for link in links))
+    _line(file, "".ljust(44) + "".join(title(link.link).rjust(22) for link in links))
     for name, values in layers.figures(links):
-        _line(file, name.ljust(40) + "".join(value.rjust(16) for value in values))
+        _line(file, name.ljust(44) + "".join(value.rjust(22) for value in values))
     costs = [link.cost for link in links if link.cost]
     if costs:
         sizes = f"{costs[0].request_bytes:,} bytes there and {costs[0].reply_bytes:,} back"

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lasthop.link.address import Address, TcpAddress, UnixAddress
 from lasthop.link.peer import LONGEST_IN_A_LINE, command_of
 from lasthop.trace.results import Process
 
@@ -86,6 +87,23 @@ def inodes_of(pid: int) -> dict[int, int]:
 def holder(inode: int, among: Iterable[int]) -> int | None:
     """The process of these that has a socket open; the last of them, as a parent often has it too."""
     return next((pid for pid in reversed(list(among)) if inode in inodes_of(pid)), None)
+
+
+def listening(address: Address) -> list[int] | None:
+    """The processes that listen at an address, as far as they may be seen, parents first; None: nobody listens. Raises OSError (sock_diag)."""
+    if isinstance(address, UnixAddress):
+        inodes = {
+            each.inode for each in unix_sockets() if each.state == "LISTEN" and each.name == address.path
+        }
+    else:
+        assert isinstance(address, TcpAddress)
+        hosts = (address.host, "0.0.0.0", "::")
+        rows = (row for row in tcp_sockets() if row.state == "LISTEN" and row.local[1] == address.port)
+        inodes = {row.inode for row in rows if row.local[0] in hosts}
+    if not inodes:
+        return None
+    pids = sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit())
+    return [pid for pid in pids if inodes & inodes_of(pid).keys()]
 
 
 def process(pid: int) -> Process | None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from typing import Any
 from lasthop.compare.plan import Plan, Request
 from lasthop.compare.processes import free_port, tree, until
 from lasthop.compare.results import Cell
-from lasthop.compare.stand import Stand, Standing
+from lasthop.compare.stand import Stand
 from lasthop.errors import LasthopError, TraceFailed
 from lasthop.fronts import find
 from lasthop.fronts.hop import Hop
@@ -60,6 +60,8 @@ class TracePlan:
     with_cost: bool = True
     pcap: Path | None = None
     reply_seconds: float = 10.0
+    attach: Address | None = None
+    """What runs already is traced: the only link is this address's."""
 
 
 def trace(plan: TracePlan) -> Trace:
@@ -82,7 +84,7 @@ def _quiet(plan: TracePlan, link: str, kept: list[frames.Segment]) -> LinkTrace:
     """Trace a link; a UNIX socket again where others talked meanwhile, so that the counters can show that it moves none of them."""
     for attempt in range(ATTEMPTS):
         watch = _Watch(plan, link)
-        seen = watch.run()
+        seen = watch.attach(plan.attach) if plan.attach else watch.run()
         if link != "unix" or plan.front != "direct" or not (seen.frames_kept_out or seen.counters):
             break
         if attempt == ATTEMPTS - 1:
@@ -180,11 +182,27 @@ class _Watch:
         with Stand.here(stand_plan) as stand, stand.up({self._link: cell}) as (standing, failures):
             if failures:
                 raise TraceFailed(failures[self._link])
-            return self._watched(standing[self._link])
+            hop = standing[self._link]
+            where = hop.server_address
+            address: Address = UnixAddress(where) if isinstance(where, str) else TcpAddress(*where)
+            return self._watched(address, tree(hop.server.pid), hop.server.said)
 
-    def _watched(self, hop: Standing) -> LinkTrace:
-        where = hop.server_address
-        address: Address = UnixAddress(where) if isinstance(where, str) else TcpAddress(*where)
+    def attach(self, address: Address) -> LinkTrace:
+        """Watch what runs already; it is asked, and goes on."""
+        servers = sockets.listening(address)
+        if servers is None:
+            raise TraceFailed(
+                f"nothing listens at {address}", hint="the address that lasthop serve said when it was ready"
+            )
+        seen = self._watched(address, servers, lambda: "")
+        if not servers:
+            seen.missing.append(
+                "the process that listens cannot be seen: it is another user's; sudo lasthop trace ..."
+            )
+        return seen
+
+    def _watched(self, address: Address, servers: list[int], said: Callable[[], str]) -> LinkTrace:
+        """Watch the hop to this address, which these processes serve; `said` gives what they said."""
         seen = self._seen = LinkTrace(self._link, str(address), self._plan.front)
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lasthop-")))
@@ -193,7 +211,6 @@ class _Watch:
             self._entrance = front.entrance.port if front else 0
             client = _Client(front.entrance if front else address, self._requests(), self._plan)
             stack.callback(client.end)
-            servers = tree(hop.server.pid)
             clients = tree(front.pid) if front else [client.pid]
             watching = stack.enter_context(ExitStack())
             strace = self._calls(watching, [*servers, *clients], directory)
@@ -210,7 +227,7 @@ class _Watch:
             if strace:
                 self._put_calls(strace, told, servers)
         if told["failed"]:
-            raise TraceFailed(f"the request failed: {told['failed']}", hop.server.said())
+            raise TraceFailed(f"the request failed: {told['failed']}", said())
         return seen
 
     def _front(self, stack: ExitStack, address: Address, directory: Path) -> RunningFront | None:
