@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -269,3 +270,27 @@ def test_what_runs_already_is_traced_and_goes_on(link: str, tmp_path: Path) -> N
 def test_where_nothing_listens_is_named(tmp_path: Path) -> None:
     found = trace(replace(PLAN, links=["unix"], attach=parse(f"unix:{tmp_path}/none.sock")))
     assert "nothing listens at" in found.failed["unix"]
+
+
+def namespaces() -> set[str]:
+    said = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    return {name for name in said.split() if name.startswith("lasthop-")}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root")
+def test_between_two_hosts_frames_are_as_small_as_the_wire_and_addresses_are_asked_for() -> None:
+    before = namespaces()
+    found = trace(replace(PLAN, links=["remote"], request=posting(10_000)))
+    assert {} == found.failed
+    link = found.links["remote"]
+    assert sum(each.sent_bytes for each in link.exchanges) == sent(link, TO_SERVER)
+    assert {"192.0.2.1", "192.0.2.2"} == {frame.source for frame in link.frames}
+    assert "1500" == link.facts["card: MTU"]
+    assert 1514 == max(frame.envelope.whole for frame in link.frames)
+    assert 1 == len({frame.source_hardware for frame in link.frames if frame.direction == TO_SERVER})
+    assert "192.0.2.1 asks who has 192.0.2.2" in link.facts["ARP"]
+    assert ["client: TIME_WAIT"] == link.states
+    assert {"client", "server"} == {call.end for call in link.calls}
+    assert link.counters["Tcp.ActiveOpens"] == 1
+    assert "Between two hosts only TCP serves" in shown(found)
+    assert set() == namespaces() - before

@@ -26,7 +26,7 @@ Show what a request passes through between the web server and the application, o
 ends, the kernel's counters, and what each stage costs; over TCP, and over a UNIX socket beside it. Capturing needs root, or CAP_NET_RAW;
 without it, the rest is shown."""
 
-LINKS = ("unix", "tcp", "tcp6")
+LINKS = ("unix", "tcp", "tcp6", "remote")
 PACKAGES = {"dpkt": "dpkt", "jinja2": "jinja2"}
 """What the extra `trace` brings, by the module that is imported."""
 MOST_REQUESTS = 100
@@ -78,7 +78,10 @@ def parser() -> Parser:
     )  # fmt: skip
     what = made.add_argument_group("What is traced")
     what.add_argument(
-        "--link", default="unix,tcp", metavar="LINKS", help="unix, tcp, tcp6 (default: unix,tcp)"
+        "--link",
+        default="unix,tcp",
+        metavar="LINKS",
+        help="unix, tcp, tcp6, remote: TCP between two network namespaces, as root (default: unix,tcp)",
     )
     what.add_argument(
         "--attach", metavar="ADDRESS",
@@ -124,6 +127,8 @@ def plan_of(words: argparse.Namespace) -> TracePlan:
     if not links:
         raise UsageError("--link names nothing", f"one or more of {', '.join(LINKS)}")
     _known("--link", links, LINKS)
+    if "remote" in links and words.front != "direct":
+        raise UsageError("--link remote has no front: the client itself is the other host", "--front direct")
     attach = None
     if words.attach is not None:
         attach = _running(words)

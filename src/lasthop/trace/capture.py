@@ -7,12 +7,14 @@ out. What the kernel had to drop because nobody read in time is counted, never h
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import socket
 import struct
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,8 @@ SO_ATTACH_FILTER = 26
 TIMESPEC = struct.Struct("=qq")
 STATISTICS = struct.Struct("=II")
 ARPHRD_LOOPBACK = 772
+SIOCGIFHWADDR = 0x8927
+CLONE_NEWNET = 0x40000000
 
 BUFFER_BYTES = 64 << 20
 """What may wait to be read: some hundred frames of the largest size."""
@@ -50,9 +54,13 @@ class Captured:
 
 
 class Capture:
-    """A context manager: within it, frames are kept. `port` lets only TCP from or to it through, 0 everything."""
+    """A context manager: within it, frames are kept. `port` lets only TCP from or to it through, 0 everything.
 
-    def __init__(self, port: int = 0) -> None:
+    `beside`: the network namespace of this process is the one that is watched; 0: our own.
+    """
+
+    def __init__(self, port: int = 0, beside: int = 0) -> None:
+        self._beside = beside
         self.frames: list[Captured] = []
         self.dropped = 0
         self.interfaces: list[str] = []
@@ -62,8 +70,8 @@ class Capture:
 
     def __enter__(self) -> Self:
         try:
-            # Protocol 0: nothing comes in before the filter and the clock are in place.
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            with ThreadPoolExecutor(1) as apart:  # a thread of its own, which ends in the other namespace
+                self._socket, self.interfaces = apart.submit(_opened, self._beside).result()
         except PermissionError as error:
             raise CaptureRefused() from error
         try:
@@ -74,8 +82,9 @@ class Capture:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             if self._port:
                 _attach(self._socket, tcp_port_filter(self._port))
-            self.interfaces = [name for _, name in socket.if_nameindex()]
-            self._loopback = {name for name in self.interfaces if is_loopback(name)}
+            self._loopback = {
+                name for name in self.interfaces if _kind(self._socket, name) == ARPHRD_LOOPBACK
+            }
             self._end, self._told = os.pipe()
             _listen_everywhere(self._socket)
         except BaseException:
@@ -142,17 +151,26 @@ def _listen_everywhere(packets: socket.socket) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def is_loopback(interface: str) -> bool:
-    """Whether what goes out there comes back in."""
-    return interface_type(interface) == ARPHRD_LOOPBACK
+def _opened(beside: int) -> tuple[socket.socket, list[str]]:
+    """A socket for packets, and the interfaces, in the network namespace of a process."""
+    if beside:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/proc/{beside}/ns/net").open("rb") as namespace:
+            if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+    # Protocol 0: nothing comes in before the filter and the clock are in place.
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    return packets, [name for _, name in socket.if_nameindex()]
 
 
-def interface_type(interface: str) -> int | None:
-    """The kernel's kind of an interface (ARPHRD_*)."""
+def _kind(packets: socket.socket, interface: str) -> int | None:
+    """The kernel's kind of an interface (ARPHRD_*), in the namespace of the socket."""
     try:
-        return int(Path(f"/sys/class/net/{interface}/type").read_text())
-    except (OSError, ValueError):
+        answer = fcntl.ioctl(packets, SIOCGIFHWADDR, interface.encode().ljust(40, b"\0"))
+    except OSError:  # gone since
         return None
+    return int(struct.unpack_from("=H", answer, 16)[0])
 
 
 Instruction = tuple[int, ...]

@@ -152,6 +152,7 @@ def main() -> None:
     sys.stdin.readline()
     client.close()
     _say(closed=True)
+    sys.stdin.readline()  # what is looked at afterwards is looked at in its namespaces
 
 
 if __name__ == "__main__":

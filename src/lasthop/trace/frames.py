@@ -86,6 +86,20 @@ def _hardware(address: bytes) -> str:
     return address.hex(":")
 
 
+def resolution(captured: Captured) -> str | None:
+    """What an ARP frame asks or answers; None: it is none."""
+    try:
+        asked = dpkt.ethernet.Ethernet(captured.raw).data
+        if not isinstance(asked, dpkt.arp.ARP) or (asked.pln, asked.hln) != (4, 6):
+            return None
+        sender, target = (str(ipaddress.IPv4Address(address)) for address in (asked.spa, asked.tpa))
+    except (dpkt.Error, ValueError, IndexError):
+        return None
+    if asked.op == dpkt.arp.ARP_OP_REQUEST:
+        return f"{sender} asks who has {target}"
+    return f"{sender} is at {_hardware(asked.sha)}"
+
+
 class Conversation:
     """One connection: the two ends, and what their SYNs agreed on."""
 

@@ -37,7 +37,8 @@ class Rung:
 def rungs(link: LinkTrace) -> list[Rung]:
     """Everything in the order of its time. Without frames, what is sent is drawn by the call that sent it."""
     found = [_frame(frame) for frame in link.frames]
-    found += [_call(call, copies=link.link == "unix") for call in link.calls]
+    bare = link.captured and not link.frames_with_mark
+    found += [_call(call, copies=link.link == "unix", bare=bare) for call in link.calls]
     if not link.calls and not link.frames:
         for number, each in enumerate(link.exchanges, 1):
             found.append(Rung(each.sent_at_ns, f"request {number}"))
@@ -54,11 +55,11 @@ def _frame(frame: Frame) -> Rung:
     )
 
 
-def _call(call: Call, *, copies: bool) -> Rung:
+def _call(call: Call, *, copies: bool, bare: bool) -> Rung:
     result = short_result(call.result)
     text = f"{call.name}() = {result}"
     sends = copies and call.name in SENDING and result.isdecimal() and result != "0"
-    words = f"{int(result):,} bytes, and no frame" if sends else ""
+    words = f"{int(result):,} bytes" + ", and no frame" * bare if sends else ""
     direction = (TO_SERVER if call.end == "client" else TO_CLIENT) if sends else ""
     if call.end == "client":
         return Rung(call.at_ns, left=text, middle=words, direction=direction)

@@ -187,6 +187,10 @@ def _data_link(link: LinkTrace) -> Cell:
         f"Ethernet {first.source_hardware} to {first.target_hardware} on {first.interface}: "
         f"{counted(len(link.frames), 'frame')}, the largest of {counted(largest, 'byte')}"
     )
+    if "ARP" in link.facts:
+        text += f"; before it, ARP: {link.facts['ARP']}"
+    if f"{first.interface}: MTU" in link.facts:
+        text += f"; MTU {link.facts[f'{first.interface}: MTU']}"
     return Cell(
         Passed.YES,
         text,
@@ -200,7 +204,9 @@ def _physical(link: LinkTrace) -> Cell:
     if not link.frames:
         return Cell(Passed.UNSEEN, "which interface was not seen", "frames need the right to capture")
     name = link.frames[0].interface
-    device = link.facts.get(f"{name}: device", "none")
+    device = link.facts.get(f"{name}: device")
+    if device is None:
+        return Cell(Passed.UNSEEN, f"what {name} is", "sysfs does not tell")
     if device == "none":
         return Cell(Passed.NO, f"no wire: {name} has no device", f"/sys/class/net/{name}/device is not there")
     return Cell(Passed.YES, f"device {device}", f"/sys/class/net/{name}/device")
@@ -224,7 +230,7 @@ def _nothing(link: LinkTrace, instead: str, counters: str) -> Cell:
             evidence.append(f"0 frames with this request on {where} ({link.frames_kept_out:,} of others)")
         else:
             evidence.append(f"0 frames on {where}")
-    if not moved:
+    if still:
         evidence.append(f"{counters + ' counters' if counters else 'all counters'} of the kernel stood still")
     return Cell(Passed.NO, instead, "; ".join(evidence))
 

@@ -173,6 +173,8 @@ class LinkTrace:
     calls: list[Call] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     """By how much the kernel's counters of this network namespace went up, those that did."""
+    counted: bool = False
+    """Whether the counters could be read."""
     client: Process | None = None
     server: Process | None = None
     file: SocketFile | None = None

@@ -12,7 +12,7 @@ from lasthop.trace.results import LinkTrace, Trace
 
 WIDTH = 110
 FIRST_COLUMN = 16
-TITLES = {"unix": "UNIX socket", "tcp": "TCP, IPv4", "tcp6": "TCP, IPv6"}
+TITLES = {"unix": "UNIX socket", "tcp": "TCP, IPv4", "tcp6": "TCP, IPv6", "remote": "TCP, two hosts"}
 
 
 def show(trace: Trace, file: TextIO) -> None:
@@ -33,6 +33,11 @@ def show(trace: Trace, file: TextIO) -> None:
         _layers(links, file)
         _line(file, "")
         _figures(links, file)
+    if "remote" in trace.links:
+        _line(
+            file,
+            "Between two hosts only TCP serves: a UNIX socket's file is on one of them. Here they are two network namespaces.",
+        )
     for name, why in trace.failed.items():
         _wrapped(file, f"{title(name)} could not be traced: ", why)
     for link in links:

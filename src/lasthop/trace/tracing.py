@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import platform
 import secrets
 import subprocess
@@ -22,17 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from lasthop.compare.plan import Plan, Request
-from lasthop.compare.processes import free_port, tree, until
+from lasthop.compare.processes import Started, free_port, tree, until
 from lasthop.compare.results import Cell
+from lasthop.compare.servers import SERVERS, Task
 from lasthop.compare.stand import Stand
 from lasthop.errors import LasthopError, TraceFailed
 from lasthop.fronts import find
 from lasthop.fronts.hop import Hop
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import Address, TcpAddress, UnixAddress
-from lasthop.trace import calls, cost, counters, frames, sockets, unixside
+from lasthop.trace import calls, cost, counters, frames, hosts, sockets, unixside
 from lasthop.trace.calls import Calls
-from lasthop.trace.capture import Capture, Captured, interface_type
+from lasthop.trace.capture import Capture, Captured
 from lasthop.trace.events import named
 from lasthop.trace.results import TO_SERVER, Call, Exchange, LinkTrace, Queue, Trace
 
@@ -42,6 +44,9 @@ ATTEMPTS = 4
 QUIET_SECONDS = 1.0
 """How long the last frames of a connection may take."""
 START_SECONDS = 20.0
+REMOTE_PORT = 8000
+KINDS = {"1": "Ethernet", "772": "loopback"}
+"""Of interfaces, by the kernel's number (ARPHRD_*)."""
 
 Connection = tuple[frames.Endpoint, frames.Endpoint]
 
@@ -84,7 +89,9 @@ def _quiet(plan: TracePlan, link: str, kept: list[frames.Segment]) -> LinkTrace:
     """Trace a link; a UNIX socket again where others talked meanwhile, so that the counters can show that it moves none of them."""
     for attempt in range(ATTEMPTS):
         watch = _Watch(plan, link)
-        seen = watch.attach(plan.attach) if plan.attach else watch.run()
+        seen = (
+            watch.attach(plan.attach) if plan.attach else watch.remote() if link == "remote" else watch.run()
+        )
         if link != "unix" or plan.front != "direct" or not (seen.frames_kept_out or seen.counters):
             break
         if attempt == ATTEMPTS - 1:
@@ -101,7 +108,7 @@ def _add_cost(links: Mapping[str, LinkTrace]) -> None:
     sizes = {
         link: (seen.exchanges[-1].sent_bytes, seen.exchanges[-1].received_bytes)
         for link, seen in links.items()
-        if seen.exchanges
+        if seen.exchanges and link != "remote"  # two small programs on one host would measure another link
     }
     with tempfile.TemporaryDirectory(prefix="lasthop-") as directory:
         for link, found in cost.measure(sizes, Path(directory)).items():
@@ -111,8 +118,8 @@ def _add_cost(links: Mapping[str, LinkTrace]) -> None:
 class _Client:
     """The asking end: `lasthop.trace.client`, spoken to by lines of JSON."""
 
-    def __init__(self, address: Address, requests: list[bytes], plan: TracePlan) -> None:
-        command = [sys.executable, "-m", "lasthop.trace.client"]
+    def __init__(self, address: Address, requests: list[bytes], plan: TracePlan, where: list[str]) -> None:
+        command = [*where, sys.executable, "-m", "lasthop.trace.client"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         target = address.path if isinstance(address, UnixAddress) else _host_port(address)
         self._tell(
@@ -173,6 +180,9 @@ class _Watch:
         self._pairs: list[tuple[int, int]] = []
         """The inodes of the connections' ends: the client's and the server's."""
         self._entrance = 0
+        self._inside: list[str] = []
+        """What the client's command begins with, where it is on another host."""
+        self._namespaces: list[int | str] = ["self"]
 
     def run(self) -> LinkTrace:
         """Put it up, watch, end it."""
@@ -186,6 +196,31 @@ class _Watch:
             where = hop.server_address
             address: Address = UnixAddress(where) if isinstance(where, str) else TcpAddress(*where)
             return self._watched(address, tree(hop.server.pid), hop.server.said)
+
+    def remote(self) -> LinkTrace:
+        """Put the server on one host and the client on another, watch, end both."""
+        address = TcpAddress(hosts.SERVER_ADDRESS, REMOTE_PORT)
+        with hosts.two_hosts() as two, tempfile.TemporaryDirectory(prefix="lasthop-") as directory:
+            command = SERVERS["lasthop"].command(Task(self._plan.target, address, workers=1, threads=1))
+            environ = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
+            }
+            with Started(
+                [*two.inside(two.server), *command], Path(directory) / "log", None, environ
+            ) as server:
+
+                def listens() -> bool:
+                    rows = sockets.tcp_sockets(server.pid)
+                    return any(row.state == "LISTEN" and row.local == tuple(address) for row in rows)
+
+                if (
+                    not until(lambda: listens() or not server.alive, time.monotonic() + START_SECONDS)
+                    or not server.alive
+                ):
+                    raise TraceFailed(f"lasthop serve does not listen at {address}", server.said())
+                self._inside = two.inside(two.client)
+                return self._watched(address, tree(server.pid), server.said)
 
     def attach(self, address: Address) -> LinkTrace:
         """Watch what runs already; it is asked, and goes on."""
@@ -209,21 +244,25 @@ class _Watch:
             front_stack = stack.enter_context(ExitStack())
             front = self._front(front_stack, address, directory)
             self._entrance = front.entrance.port if front else 0
-            client = _Client(front.entrance if front else address, self._requests(), self._plan)
+            client = _Client(front.entrance if front else address, self._requests(), self._plan, self._inside)
             stack.callback(client.end)
+            beside = client.pid if self._inside else 0
+            self._namespaces = [client.pid, *servers[:1]] if beside else ["self"]
             clients = tree(front.pid) if front else [client.pid]
             watching = stack.enter_context(ExitStack())
             strace = self._calls(watching, [*servers, *clients], directory)
-            before = counters.read()
-            with self._capture(address) as capture:
+            net = Path(f"/proc/{beside or 'self'}/net")
+            before = counters.read(net)
+            with self._capture(address, beside) as capture:
                 told = client.ask()
                 self._look(told, address, servers, clients)
                 client.close()
                 front_stack.close()  # a front closes its connection to the server when it ends
                 self._until_over(told, address)
-            seen.counters = counters.difference(before, counters.read())
+            seen.counters = counters.difference(before, counters.read(net))
+            seen.counted = bool(before)
             watching.close()  # strace has written all when it is gone
-            self._put_together(told, address, capture)
+            self._put_together(told, address, capture, beside)
             if strace:
                 self._put_calls(strace, told, servers)
         if told["failed"]:
@@ -258,11 +297,11 @@ class _Watch:
             return None
 
     @contextmanager
-    def _capture(self, address: Address) -> Iterator[Capture | None]:
-        port = address.port if isinstance(address, TcpAddress) else 0
+    def _capture(self, address: Address, beside: int) -> Iterator[Capture | None]:
+        port = address.port if isinstance(address, TcpAddress) and not beside else 0  # beside: ARP as well
         with ExitStack() as stack:
             try:
-                capture = stack.enter_context(Capture(port))
+                capture = stack.enter_context(Capture(port, beside))
             except LasthopError as error:
                 self._seen.missing.append(str(error))
                 yield None
@@ -286,7 +325,7 @@ class _Watch:
                 ends = [each for each in ends if each.peer in own]
             self._pairs = [(each.peer, each.inode) for each in ends]
         else:
-            rows = sockets.tcp_sockets()
+            rows = self._rows()
             where = tuple(_host_port(address))
             accepted = {row.remote: row.inode for row in rows if row.local == where and row.state != "LISTEN"}
             connected = {row.local: row.inode for row in rows if row.remote == where}
@@ -298,6 +337,10 @@ class _Watch:
             client, server = sockets.holder(client_inode, clients), sockets.holder(server_inode, servers)
             if client is not None and server is not None:
                 seen.client, seen.server = sockets.process(client), sockets.process(server)
+
+    def _rows(self) -> list[sockets.TcpSocket]:
+        """The TCP sockets of both ends' network namespaces."""
+        return [row for each in self._namespaces for row in sockets.tcp_sockets(each)]
 
     def _until_over(self, told: dict[str, Any], address: Address) -> None:
         """Until the kernel has the connections neither open nor half open; what it says of them then."""
@@ -316,11 +359,7 @@ class _Watch:
         ends = {tuple(each["client"]) for each in told["connections"] if "client" in each}
 
         def rows() -> list[sockets.TcpSocket]:
-            mine = [
-                row
-                for row in sockets.tcp_sockets()
-                if where in (row.local, row.remote) and row.state != "LISTEN"
-            ]
+            mine = [row for row in self._rows() if where in (row.local, row.remote) and row.state != "LISTEN"]
             if self._plan.front == "direct":
                 mine = [row for row in mine if {row.local, row.remote} & ends]
             return mine
@@ -331,7 +370,9 @@ class _Watch:
             self._seen.states.append(f"{end}: {row.state}")
         self._seen.states = sorted(set(self._seen.states))
 
-    def _put_together(self, told: dict[str, Any], address: Address, capture: Capture | None) -> None:
+    def _put_together(
+        self, told: dict[str, Any], address: Address, capture: Capture | None, beside: int
+    ) -> None:
         seen = self._seen
         names = Exchange.__dataclass_fields__
         seen.exchanges = [Exchange(**{name: each[name] for name in names}) for each in told["exchanges"]]
@@ -381,7 +422,10 @@ class _Watch:
             marked = [each for each in marked if not _touches(each, self._entrance)]
         seen.frames_with_mark = len(marked)
         for name in dict.fromkeys(each.interface for each in seen.frames):
-            seen.facts |= _interface(name)
+            seen.facts |= _interface(name, Path(f"/proc/{beside or 'self'}/root/sys/class/net"))
+        resolved = list(filter(None, map(frames.resolution, capture.frames)))
+        if beside and resolved:
+            seen.facts["ARP"] = ", ".join(dict.fromkeys(resolved))
 
     def _connections(self, told: dict[str, Any], address: Address, capture: Capture) -> list[Connection]:
         """The hop's connections: the client's own, or those on which a front passed the marked request on."""
@@ -405,7 +449,7 @@ class _Watch:
         owners = {thread: _owner(thread, servers) for thread in threads}
         lines = strace.lines(threads)
         inodes = [each["inode"] for each in told["connections"]] if self._plan.front == "direct" else []
-        inodes += [pair[0] for pair in self._pairs]
+        inodes += [inode for pair in self._pairs for inode in pair]
         if self._link == "unix":
             marks = calls.marks_of_unix(inodes, lines)
         else:
@@ -436,15 +480,17 @@ def _owner(thread: int, servers: list[int]) -> str:
     return "server" if ours else "client"
 
 
-def _interface(name: str) -> dict[str, str]:
-    """What an interface is, by sysfs."""
-    here = Path("/sys/class/net") / name
-    kind = interface_type(name)
-    found = {f"{name}: kind": {1: "Ethernet", 772: "loopback"}.get(kind or 0, str(kind))}
-    device = here / "device"
-    found[f"{name}: device"] = device.resolve().name if device.exists() else "none"
-    try:
-        found[f"{name}: MTU"] = (here / "mtu").read_text().strip()
-    except OSError:
-        pass
+def _interface(name: str, interfaces: Path) -> dict[str, str]:
+    """What an interface is, by sysfs; that of its own network namespace."""
+    here = interfaces / name
+    found = {}
+    if here.exists():
+        device = here / "device"
+        found[f"{name}: device"] = device.resolve().name if device.exists() else "none"
+    for fact, file in (("kind", "type"), ("MTU", "mtu")):
+        try:
+            value = (here / file).read_text().strip()
+        except OSError:
+            continue
+        found[f"{name}: {fact}"] = KINDS.get(value, value) if fact == "kind" else value
     return found
