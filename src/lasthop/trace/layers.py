@@ -217,8 +217,11 @@ def _nothing(link: LinkTrace, instead: str, counters: str) -> Cell:
     moved = {
         name: value for name, value in link.counters.items() if not counters or name.startswith(counters)
     }
-    if not link.captured and moved:
-        return Cell(Passed.UNSEEN, instead, "frames need the right to capture, and others moved the counters")
+    still = link.counted and not moved
+    if not link.captured and not still:
+        return Cell(Passed.UNSEEN, instead, "frames need the right to capture, and the counters moved")
+    if link.dropped and not still:
+        return Cell(Passed.UNSEEN, instead, f"{counted(link.dropped, 'frame')} went by unread")
     if link.frames_with_mark:
         return Cell(
             Passed.UNSEEN, instead, f"{counted(link.frames_with_mark, 'frame')} held the request's mark"

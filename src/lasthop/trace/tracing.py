@@ -6,13 +6,9 @@ frame. What cannot be watched is told, and the rest is shown.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import platform
 import secrets
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +29,7 @@ from lasthop.fronts.hop import Hop
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import Address, TcpAddress, UnixAddress
 from lasthop.trace import calls, cost, counters, frames, hosts, sockets, unixside
+from lasthop.trace.asking import Asking, host_port
 from lasthop.trace.calls import Calls
 from lasthop.trace.capture import Capture, Captured
 from lasthop.trace.events import named
@@ -115,59 +112,6 @@ def _add_cost(links: Mapping[str, LinkTrace]) -> None:
             links[link].cost = found
 
 
-class _Client:
-    """The asking end: `lasthop.trace.client`, spoken to by lines of JSON."""
-
-    def __init__(self, address: Address, requests: list[bytes], plan: TracePlan, where: list[str]) -> None:
-        command = [*where, sys.executable, "-m", "lasthop.trace.client"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        target = address.path if isinstance(address, UnixAddress) else _host_port(address)
-        self._tell(
-            json.dumps(
-                {
-                    "address": target,
-                    "requests": [base64.b64encode(each).decode() for each in requests],
-                    "slow": plan.slow,
-                    "seconds": plan.reply_seconds,
-                }
-            )
-        )
-        self.pid = int(self._heard()["ready"])
-
-    def ask(self) -> dict[str, Any]:
-        """Have it ask; what came of it. The last connection stays open."""
-        self._tell("ask")
-        return self._heard()
-
-    def close(self) -> None:
-        """Have it close what is open."""
-        self._tell("close")
-        self._heard()
-
-    def end(self) -> None:
-        """End it, however far it is."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        self._process.stdin.flush()
-
-    def _heard(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise TraceFailed("the asking end of the trace ended by itself")
-        heard: dict[str, Any] = json.loads(line)
-        return heard
-
-
-def _host_port(address: Address) -> list[object]:
-    assert isinstance(address, TcpAddress)
-    return [address.host, address.port]
-
-
 class _Watch:
     """One hop, once: what is learned of it is put together in `seen`."""
 
@@ -244,7 +188,13 @@ class _Watch:
             front_stack = stack.enter_context(ExitStack())
             front = self._front(front_stack, address, directory)
             self._entrance = front.entrance.port if front else 0
-            client = _Client(front.entrance if front else address, self._requests(), self._plan, self._inside)
+            client = Asking(
+                front.entrance if front else address,
+                self._requests(),
+                slow=self._plan.slow,
+                seconds=self._plan.reply_seconds,
+                where=self._inside,
+            )
             stack.callback(client.end)
             beside = client.pid if self._inside else 0
             self._namespaces = [client.pid, *servers[:1]] if beside else ["self"]
@@ -326,7 +276,7 @@ class _Watch:
             self._pairs = [(each.peer, each.inode) for each in ends]
         else:
             rows = self._rows()
-            where = tuple(_host_port(address))
+            where = tuple(host_port(address))
             accepted = {row.remote: row.inode for row in rows if row.local == where and row.state != "LISTEN"}
             connected = {row.local: row.inode for row in rows if row.remote == where}
             if self._plan.front == "direct":
@@ -355,7 +305,7 @@ class _Watch:
 
             until(gone, time.monotonic() + QUIET_SECONDS)
             return
-        where = tuple(_host_port(address))
+        where = tuple(host_port(address))
         ends = {tuple(each["client"]) for each in told["connections"] if "client" in each}
 
         def rows() -> list[sockets.TcpSocket]:
