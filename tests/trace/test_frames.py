@@ -133,7 +133,7 @@ def ask(address: tuple[str, int], kind: Kind) -> list[tuple[tuple[str, int], tup
     return found
 
 
-def beside(host: str, port: int, enough: threading.Event) -> None:
+def beside(host: str, port: int, begun: threading.Event, enough: threading.Event) -> None:
     """Other traffic on the same machine, some of it from and to the same port of another address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with (
@@ -145,6 +145,7 @@ def beside(host: str, port: int, enough: threading.Event) -> None:
                 one.sendall(b"not of the hop")
                 two.recv(100)
             udp.sendto(b"not of the hop either", (host, port))
+            begun.set()
 
 
 def converse(kind: Kind) -> Seen:
@@ -153,12 +154,13 @@ def converse(kind: Kind) -> Seen:
     with socket.create_server((host, 0), family=family) as listener:
         port = listener.getsockname()[1]
         server = threading.Thread(target=serve, args=(listener, kind))
-        enough = threading.Event()
-        other = threading.Thread(target=beside, args=(host, port, enough))
+        begun, enough = threading.Event(), threading.Event()
+        other = threading.Thread(target=beside, args=(host, port, begun, enough))
         with Capture(port) as capture:
             server.start()
             if kind.noise:
                 other.start()
+                assert begun.wait(SECONDS)
             connections = ask((host, port), kind)
             server.join()
             enough.set()
