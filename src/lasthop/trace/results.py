@@ -108,7 +108,13 @@ class Queue:
     where: str
     held: int
     room: int
+    """0: what bounds it was not seen. (Over `unix:` it is the sender's buffer that does.)"""
     unit: str
+
+    @property
+    def amount(self) -> str:
+        """Such as `3 of 4,096 connections`."""
+        return f"{self.held:,}" + (f" of {self.room:,}" if self.room else "") + f" {self.unit}"
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,7 @@ def _beside(link: LinkTrace) -> list[str]:
             found.append(
                 f"    {end}: pid {process.pid}, uid {process.uid}, gid {process.gid}: {process.command}"
             )
-    found += [
-        f"    {each.where} {each.moment}: {each.held:,} of {each.room:,} {each.unit}" for each in link.queues
-    ]
+    found += [f"    {each.where} {each.moment}: {each.amount}" for each in link.queues]
     payload = next((frame for frame in link.frames if frame.envelope.payload), None)
     if payload is not None:
         inside = payload.envelope

@@ -339,7 +339,7 @@ class _Watch:
                         f"before reply {number} was read",
                         "come and not read",
                         each["unread"],
-                        each["receive_buffer"],
+                        0 if self._link == "unix" else each["receive_buffer"],
                         "bytes",
                     )
                 )
