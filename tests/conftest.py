@@ -31,6 +31,22 @@ if "SANITIZED" in os.environ:
     sys.executable = os.environ["SANITIZED"]
 
 
+BESIDE = (
+    "http1/", "link/", "test_", "compare/test_verdict.py", "compare/test_statistics.py", "compare/test_page.py",
+    "engine/test_environ.py", "engine/test_exchange.py", "engine/test_forwarded.py", "engine/test_input.py", "engine/test_intake.py",
+    "engine/test_peers.py", "engine/test_replies.py", "engine/test_turn.py", "engine/test_wsgi.py",
+    "live/test_frameworks.py", "live/test_hostile.py", "live/test_smuggling.py", "live/test_upload.py", "live/test_validator.py",
+)  # fmt: skip
+"""Tests that mostly wait, and neither measure nor look at the whole machine: `make test` runs them two at a time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(BESIDE):
+            item.add_marker(pytest.mark.beside)
+
+
 class Serve(Protocol):
     """The fixture `serve`: start `lasthop serve TARGET OPTIONS...`."""
 

@@ -197,3 +197,25 @@ def test_reads_a_version_of_the_proxy_protocol(value: object, version: str) -> N
 def test_refuses_what_is_no_version_of_the_proxy_protocol(value: object) -> None:
     with pytest.raises(Misfit):
         kind(kinds.ProxyProtocol).read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("auto", "auto"),
+        ("None", "none"),
+        (False, "none"),
+        ("", "none"),
+        ("127.0.0.1:9100", "127.0.0.1:9100"),
+        ("unix:/run/a/status.sock?mode=0660&group=web", "unix:/run/a/status.sock?mode=0660&group=web"),
+        ("unix:@a", "unix:@a"),
+    ],
+)
+def test_reads_where_the_status_is_told(value: object, address: str) -> None:
+    assert address == kind(kinds.StatusAddress).read(value)
+
+
+@pytest.mark.parametrize("value", [True, 9100, "9100", "fd:3", "systemd", "unix:/a?mode=9"])
+def test_refuses_where_no_status_can_be_told(value: object) -> None:
+    with pytest.raises(Misfit):
+        kind(kinds.StatusAddress).read(value)

@@ -18,7 +18,7 @@ ASK = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
-s.connect(sys.argv[1])
+s.connect(sys.argv[1].replace("@", "\\0", 1) if sys.argv[1].startswith("@") else sys.argv[1])
 got = b""
 try:
     s.sendall(sys.argv[2].encode("latin-1"))

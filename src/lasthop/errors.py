@@ -136,6 +136,14 @@ class ListenError(LasthopError):
         super().__init__(f"cannot listen on {address}: {what}", hint)
 
 
+class TakeoverRefused(LasthopError):
+    """A running server whose place cannot be taken."""
+
+    def __init__(self, address: object, what: str, hint: str) -> None:
+        self.address = address
+        super().__init__(f"cannot take over {address}: {what}", hint)
+
+
 class DirectoryError(LasthopError):
     """A directory that cannot be worked in."""
 
@@ -324,3 +332,29 @@ class TraceFailed(LasthopError):
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended a command that had something to clear away."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+# Asking a server how it is
+
+
+class NoServer(LasthopError):
+    """Nothing to ask."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what, hint)
+
+
+class NotTold(LasthopError):
+    """A server, or what passes for one, that gave no status."""
+
+    def __init__(self, address: str, what: str, hint: str = "") -> None:
+        self.address = address
+        super().__init__(f"no status from {address}: {what}", hint)

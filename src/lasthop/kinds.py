@@ -246,6 +246,21 @@ def _addresses(value: Any) -> tuple[str, ...]:
     return addresses
 
 
+def _status_address(value: Any) -> str:
+    from lasthop.link.address import AbstractAddress, TcpAddress, UnixAddress, parse
+
+    if value is None or value is False or value == "":
+        return "none"  # as an empty variable and TOML's false have it
+    if isinstance(value, str) and value.lower() in ("auto", "none"):
+        return value.lower()
+    text = _address(value)
+    if not isinstance(parse(text), (UnixAddress, AbstractAddress, TcpAddress)):
+        raise Misfit(
+            "it must be auto, none, unix:/PATH, unix:@NAME or HOST:PORT", "unix:/run/app/status.sock", value
+        )
+    return text
+
+
 def _listed(read: Callable[[Any], str], rule: str) -> Callable[[Any], tuple[str, ...]]:
     """As `_several`, and a text may hold several, with commas between them: none of these values has one."""
     each = _several(read, rule)
@@ -353,6 +368,7 @@ def _file_mode(value: Any) -> str:
 FileMode = Annotated[str | None, Kind("MODE", _optional(_file_mode))]
 Owner = Annotated[str | None, Kind("NAME", _optional(_text("it must be a name or a number")))]
 Addresses = Annotated[tuple[str, ...], Kind("ADDRESS", _addresses, _show_all, many=True)]
+StatusAddress = Annotated[str, Kind("ADDRESS", _status_address)]
 Peers = Annotated[tuple[str, ...], Kind("WHO", _peers, _show_all, many=True)]
 Proxies = Annotated[tuple[str, ...], Kind("PROXY", _proxies, _show_all, many=True)]
 """What ``--trust-proxy`` takes."""

@@ -117,6 +117,19 @@ class Settings:
             "starts it again. HUP makes a lost file again in each case.",
         ),
     ] = "restore"
+
+    replace: Annotated[
+        kinds.Switch,
+        Says(
+            LISTENING,
+            "Take over from the lasthop that listens at these addresses, without losing a request",
+            "For a new version of the application, of Python or of lasthop itself, in a process of its own. The running one passes its listening sockets on and "
+            "serves until all workers of this one are ready; then it finishes what it has in hand (`graceful_timeout`) and ends with code 0. If this one cannot start, "
+            "nothing has changed for the other. Addresses that only the old one has end with it; where nobody listens, this one starts as usual. Only a lasthop of the same user is taken "
+            "over from, and not the sockets that systemd passes, which outlive each server.",
+        ),
+    ] = False
+
     allow_peer: Annotated[
         kinds.Peers,
         Says(
@@ -162,6 +175,18 @@ class Settings:
             "(`RLIMIT_NOFILE`, raised to its hard limit first) leaves. An idle connection costs some hundred bytes.",
         ),
     ] = 16384
+
+    status_socket: Annotated[
+        kinds.StatusAddress,
+        Says(
+            LISTENING,
+            "Where the server tells how it is: auto, unix:/PATH, unix:@NAME, HOST:PORT or none",
+            "`auto` is a name in the abstract namespace by which `lasthop status` finds the server, and which answers its own user and root only. "
+            "For monitoring name an address: `unix:/run/shop/status.sock?group=monitoring` (mode `0660` then; without an owner, a group and a mode `0600`), or "
+            "`127.0.0.1:9100`, which everybody may ask who reaches it. It speaks HTTP: `/status` is JSON, `/metrics` is for Prometheus, `/ready` "
+            "for probes. Nothing of requests, headers or the environment is told. A change takes effect on HUP.",
+        ),
+    ] = "auto"
 
     ready_fd: Annotated[
         kinds.Descriptor,

@@ -71,3 +71,13 @@ def test_both_ways_to_start_it_are_the_same(command: list[str]) -> None:
     done = subprocess.run([*command, "version"], capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith("lasthop ")
+
+
+@pytest.mark.parametrize("command", [["version"], ["front", "nginx"], ["--help"]])
+def test_an_output_without_room_is_said_in_a_sentence(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lasthop", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )  # fmt: skip
+    assert (1, True) == (done.returncode, "cannot be written: No space left on device" in done.stderr)
+    assert "Traceback" not in done.stderr

@@ -67,6 +67,16 @@ def test_a_body_from_a_file(tmp_path: Path) -> None:
         (["--seconds", "0.2"], "at least 1"),
         (["--seconds", "0"], "at least 1"),
         (["--seconds", "nan"], "at least 1"),
+        (["--rounds", "9" * 400], "at most"),
+        (["--threads", "100000"], "at most 1000"),
+        (["--burst", "-1"], "at least 0"),
+        (["--rate", "0.0000001"], "at least 0.01"),
+        (["-H", "A: \u20ac"], "cannot be sent"),
+        (["-H", "\u00dc: x"], "cannot be sent"),
+        (["-H", "Content-Length: 5"], "made by lasthop itself"),
+        (["-H", "Host: a", "-H", "host: b"], "twice"),
+        (["--expect-status", "1000"], "at most 599"),
+        (["--head=Authorization: Bearer hush"], "there is no option --head"),
         (["--path", "shop"], "must begin with /"),
         (["--path", "/a b"], "%20"),
         (["--header", "X-Y"], "NAME: VALUE"),
@@ -88,6 +98,11 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
 ) -> None:
     assert 2 == main(["compare", "shop:app", "--front", "direct", "--html", "/no/such/dir/page.html"])
     assert "/no/such/dir" in capsys.readouterr().err
+    for option in ("--html", "--json"):
+        assert 2 == main(["compare", "shop:app", "--front", "direct", option, str(HERE)])
+        assert "Is a directory" in capsys.readouterr().err
+        assert 2 == main(["compare", "shop:app", "--front", "direct", option, "n" * 300])
+        assert "too long" in capsys.readouterr().err
 
 
 def test_a_comparison_is_shown_saved_and_shown_again(
@@ -159,17 +174,26 @@ def test_two_that_cannot_be_compared_are_told_apart_by_the_exit_code(
     assert "cannot be compared: another request was made" in capsys.readouterr().out
 
 
-def test_secrets_are_not_written_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["hello", "telling"])
+def test_secrets_are_not_written_down(tmp_path: Path, target: str) -> None:
     file = tmp_path / "it.json"
     command = [
-        sys.executable, "-m", "lasthop", "compare", "applications:hello", "--front", "direct", "--rounds", "1", "--keep-alive", "on",
-        "--burst", "0", "-q", "--json", str(file), "--html", str(tmp_path / "it.html"),
-        "-H", "Authorization: Bearer hush", "--header=Cookie: id=hush", "-HX-Api-Key: hush", "-H", "Accept: text/plain",
+        sys.executable, "-m", "lasthop", "compare", f"applications:{target}", "--front", "direct", "--rounds", "1", "--keep-alive", "on",
+        "--burst", "0", "--json", str(file), "--html", str(tmp_path / "it.html"),
+        "-H", "Authorization: Bearer hush-hush", "--header=Cookie: id=hush-hush", "-qHX-Api-Key: hush-hush", "-H", "Accept: text/plain",
     ]  # fmt: skip
-    subprocess.run(command, cwd=HERE, capture_output=True, timeout=100, check=False)
-    for each in (file, tmp_path / "it.html"):
-        assert "hush" not in each.read_text()
-        assert "text/plain" in each.read_text()
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=100, check=False)
+    written = "".join(each.read_text() for each in tmp_path.iterdir())
+    assert "hush" not in done.stdout + done.stderr + written
+    assert "text/plain" in written
+    assert ("(not shown)" in done.stderr) == (target == "telling")
+
+
+def test_what_an_application_says_is_no_command_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert HopFailed.exit_code == main(["compare", "applications:coloured", "--front", "direct", "-q"])
+    said = capsys.readouterr().err
+    assert "red" in said
+    assert "\x1b" not in said
 
 
 def test_what_ends_all_cells_alike_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,12 +231,9 @@ def test_a_full_disk_costs_the_files_and_not_the_answer(
 ) -> None:
     monkeypatch.chdir(HERE)
     options = ["--front", "direct", "--rounds", "2", "--keep-alive", "on", "--burst", "0", "-q"]
-    with tempfile.TemporaryDirectory() as directory:
-        json = Path(directory) / "it.json"
-        json.mkdir()  # no file can take its place, for root neither
-        assert HopFailed.exit_code == main(["compare", "applications:hello", *options, "--json", str(json)])
+    assert HopFailed.exit_code == main(["compare", "applications:hello", *options, "--json", "/dev/full"])
     out = capsys.readouterr().out
-    assert f"{json} could not be written: Is a directory" in " ".join(out.split())
+    assert "/dev/full could not be written: No space left on device" in " ".join(out.split())
     assert "/dev/full cannot be written: No space left on device" in _page_error(made(CELLS, WIN), capsys)
 
 

@@ -85,3 +85,16 @@ def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [])
     while True:
         yield bytes(65536)
+
+
+def telling(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """An error that repeats what it was asked with, as debugging pages do."""
+    told = "".join(
+        str(environ.get(key)) for key in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_X_API_KEY")
+    ).encode()
+    start_response("500 Oops", [("Content-Length", str(len(told)))])
+    return [told]
+
+
+def coloured(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    raise RuntimeError("\x1b[31mred")

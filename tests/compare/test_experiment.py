@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -140,20 +142,53 @@ sys.exit(main(["compare", "applications:hello", "--front", "direct", "--seconds"
 """
 
 
-def test_ctrl_c_gives_what_there_is_and_leaves_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "results.json"
+def heeding_signals() -> None:
+    """Whoever started the tests may have had them ignore what ends a command."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_gives_what_there_is_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    file, page, places = tmp_path / "results.json", tmp_path / "page.html", tmp_path / "places"
+    places.mkdir()
     running = subprocess.Popen(
-        [sys.executable, "-c", RUN, "--json", str(file)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+        [sys.executable, "-c", RUN, "--json", str(file), "--html", str(page)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE, env=os.environ | {"TMPDIR": str(places)},
+        preexec_fn=heeding_signals,
     )  # fmt: skip
     try:
         assert until(lambda: file.exists() and len(load(file).rounds) >= 2, time.monotonic() + 60)
         family = tree(running.pid)[1:]
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
+        running.send_signal(number)  # an impatient second one
         out, err = running.communicate(timeout=30)
     finally:
         running.kill()
+    assert 128 + number == running.returncode
     assert "it was interrupted" == load(file).ended
     assert "interrupted" in out + err
+    assert "interrupted" in page.read_text()
     assert family
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), time.monotonic() + 10)
+    assert [] == list(places.iterdir())
+
+
+def test_a_terminal_that_is_closed_costs_what_is_shown_and_not_what_was_measured(tmp_path: Path) -> None:
+    file, page, places = tmp_path / "results.json", tmp_path / "page.html", tmp_path / "places"
+    places.mkdir()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        heeding_signals()
+        os.chdir(HERE)
+        command = [sys.executable, "-c", RUN, "--json", str(file), "--html", str(page)]
+        os.execve(sys.executable, command, os.environ | {"TMPDIR": str(places)})
+    give_up = time.monotonic() + 60
+    while not (file.exists() and load(file).rounds) and time.monotonic() < give_up:
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)
+    assert 128 + signal.SIGHUP == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert "it was interrupted" == load(file).ended
+    assert "interrupted" in page.read_text()
+    assert [] == list(places.iterdir())

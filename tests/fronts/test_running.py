@@ -16,6 +16,7 @@ from lasthop.demo.serving import Serving
 from lasthop.errors import FrontFailed, FrontMissing
 from lasthop.fronts.front import Front
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.orphans import ending_with_us
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import TcpAddress, parse
 from tests.live.watching import until
@@ -91,6 +92,7 @@ STARTING = """
 import pathlib, signal, sys
 from lasthop.fronts import find
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.orphans import ending_with_us
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import TcpAddress, parse
 name, application, port, directory = sys.argv[1:]
@@ -188,6 +190,7 @@ from pathlib import Path
 from lasthop.demo.asking import Connection
 from lasthop.fronts import find
 from lasthop.fronts.hop import Hop
+from lasthop.fronts.orphans import ending_with_us
 from lasthop.fronts.running import RunningFront
 from lasthop.link.address import TcpAddress, UnixAddress
 
@@ -234,3 +237,15 @@ def test_runs_as_an_ordinary_user(front: Front, directory: Path, server: Serving
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=place)
     socket_path.chmod(mode)
     assert ("200\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+
+
+def test_what_is_started_ends_if_its_starter_was_gone_before_it_could_be_tied_to_it() -> None:
+    tie = ending_with_us()
+    between = os.fork()
+    if between == 0:  # the starter of the next one, which takes it for ours
+        child = os.fork()
+        if child == 0:
+            tie()
+            os._exit(0)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert 128 + signal.SIGTERM == os.waitstatus_to_exitcode(os.waitpid(between, 0)[1])

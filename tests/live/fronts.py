@@ -58,6 +58,8 @@ KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 NGINX_KINDS = {
     "nginx": {"keepalive": "", "server": "", "location": ""},
     "nginx-kept": {"keepalive": "keepalive 32;", "server": "", "location": KEPT},
+    # As many kept as come at a time: with fewer, most are closed after a request.
+    "nginx-even": {"keepalive": "keepalive 64;", "server": "", "location": KEPT},
     # As much as nginx can be made to pass on as it came.
     "nginx-lax": {
         "keepalive": "keepalive 32;",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lasthop.engine import SLOT_FIELDS
+from lasthop.server.slots import BOARD_BYTES, PAGE_BYTES
 
 SECONDS = 20.0
 MIB = 1 << 20
@@ -76,7 +77,10 @@ def counters(supervisor: int, slot: int = 0) -> dict[str, int]:
             with (
                 link.open("rb") as file,
                 mmap.mmap(
-                    file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ, offset=slot * mmap.PAGESIZE
+                    file.fileno(),
+                    PAGE_BYTES,
+                    prot=mmap.PROT_READ,
+                    offset=BOARD_BYTES + slot * PAGE_BYTES,
                 ) as page,
             ):
                 return dict(zip(SLOT_FIELDS, struct.unpack_from(f"={len(SLOT_FIELDS)}Q", page), strict=True))

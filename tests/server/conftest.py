@@ -159,6 +159,20 @@ def until(holds: Callable[[], bool], otherwise: Callable[[], str] = lambda: "it 
         time.sleep(0.01)
 
 
+def hold_still(worker: int) -> None:
+    """Stop all threads of a worker, and wait until they stand: it accepts nothing any more."""
+    os.kill(worker, signal.SIGSTOP)
+    until(
+        lambda: (
+            {"T"}
+            == {
+                each.read_text().rpartition(")")[2].split()[0]
+                for each in Path(f"/proc/{worker}/task").glob("*/stat")
+            }
+        )
+    )
+
+
 Start = Callable[..., Server]
 
 

@@ -1,9 +1,11 @@
 """Open files and the connections that they leave room for."""
 
 import os
+import re
 import resource
+from pathlib import Path
 
-from lasthop.server.openfiles import RESERVED, connections_within, raise_limit
+from lasthop.server.openfiles import RESERVED, connections_within, make_room, raise_limit
 
 
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
@@ -33,3 +35,13 @@ def test_fewer_connections_and_a_warning_when_there_is_not() -> None:
 
 def test_never_none() -> None:
     assert 1 == connections_within(16384, 10, 16)[0]
+
+
+def test_room_for_descriptors_is_made_without_opening_any() -> None:
+    pid = os.fork()
+    if pid == 0:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        make_room(2048)
+        size = int(re.search(r"FDSize:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+        os._exit(0 if size >= 2048 and before == len(list(Path("/proc/self/fd").iterdir())) else 1)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

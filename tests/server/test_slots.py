@@ -3,7 +3,7 @@
 import os
 import struct
 
-from lasthop.server.slots import PAGE_BYTES, Slots, page
+from lasthop.server.slots import BOARD_BYTES, PAGE_BYTES, Slots, board, page
 
 
 def test_what_a_fork_writes_is_read_here() -> None:
@@ -50,4 +50,24 @@ def test_a_page_that_was_given_back_is_empty_when_it_is_given_out_again() -> Non
     page(slots.descriptor, number)[:] = b"\xff" * PAGE_BYTES
     slots.give_back(number)
     assert (number, 0) == (slots.take(), slots.read(number, 0))
+    slots.close()
+
+
+def test_the_board_is_one_for_all_and_no_page_reaches_into_it() -> None:
+    slots = Slots()
+    seen = board(slots.descriptor)
+    board(slots.descriptor)[64] = 7
+    page(slots.descriptor, slots.take())[:] = b"\xff" * PAGE_BYTES
+    assert (BOARD_BYTES, 7, 7) == (len(seen), seen[64], sum(seen[:]))
+    slots.close()
+
+
+def test_whoever_is_gone_leaves_nothing_on_the_board() -> None:
+    slots = Slots()
+    first, second = slots.take(), slots.take()
+    seen = board(slots.descriptor)
+    for number in (first, second):
+        seen[(number + 1) * 64 : (number + 2) * 64] = b"\1" * 64
+    slots.give_back(first)
+    assert bytes(64) + b"\1" * 64 == seen[64 : 3 * 64]
     slots.close()

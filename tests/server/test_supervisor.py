@@ -15,7 +15,7 @@ import pytest
 
 from lasthop.server.processors import usable_processors
 
-from .conftest import HERE, Connection, Start, is_there, until
+from .conftest import HERE, Connection, Start, hold_still, is_there, until
 
 VERSIONED = """\
 def application(environ, start_response):
@@ -186,6 +186,28 @@ def test_a_server_can_be_started_while_the_orphans_of_a_killed_one_still_answer(
     assert 200 == busy.getresponse().status
 
 
+@pytest.mark.parametrize("preload", [False, True])
+def test_what_still_imports_ends_with_a_killed_supervisor(
+    start: Start, tmp_path: Path, preload: bool
+) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
+    )
+    server = start("hanging:application", pythonpath=[str(tmp_path)], preload=preload, wait=False)
+    until(lambda: any(signals_ignored(pid) & 1 << signal.SIGTERM - 1 for pid in server.workers()))
+    workers = server.workers()
+    os.kill(server.pid, signal.SIGKILL)
+    until(lambda: not any(map(is_there, workers)))
+
+
+def signals_ignored(pid: int) -> int:
+    """As a mask: bit 0 is signal 1."""
+    try:
+        return int(Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0], 16)
+    except (OSError, IndexError):
+        return 0
+
+
 def test_a_second_term_stops_quickly(start: Start) -> None:
     server = start(graceful_timeout=600)
     connection = server.connect()
@@ -275,7 +297,7 @@ def test_reloaded_is_said_when_the_old_code_accepts_nobody_any_more(start: Start
     write_version(tmp_path, "old")
     server = start("versioned:application", pythonpath=[str(tmp_path)])
     (old,) = server.workers()
-    os.kill(old, signal.SIGSTOP)
+    hold_still(old)
     try:
         write_version(tmp_path, "new")
         server.send(signal.SIGHUP)

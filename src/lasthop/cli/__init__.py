@@ -4,19 +4,21 @@ One module a command, imported when it is called: a server's start must not pay 
 Data goes to standard output, everything else to standard error.
 """
 
+import errno
 import importlib
 import os
 import signal
 import sys
 
-from lasthop.cli.words import Parser, did_you_mean
-from lasthop.errors import LasthopError, UsageError
+from lasthop.cli.words import Parser, did_you_mean, say
+from lasthop.errors import LasthopError, Stopped, UsageError
 
 COMMANDS = {
     "serve": "serve a WSGI application over TCP and UNIX sockets",
     "compare": "measure which link is better here, by how much, and whether that is sure",
     "front": "print the configuration of nginx, Apache, Caddy or HAProxy before the application",
     "trace": "show what a request passes through on each link: frames, system calls, layers, cost",
+    "status": "tell how running servers are: workers, requests, and how full their queues are",
     "version": "say which lasthop this is",
 }
 """Each command, a module of this package with `main(arguments)`, and what it does."""
@@ -29,13 +31,29 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except LasthopError as error:
-        print(f"lasthop: {error}", file=sys.stderr)
+        say(error)
         return error.exit_code
     except BrokenPipeError:  # whoever read it has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return 130  # as a shell says it of a command that Ctrl-C ended
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _write_no_more()
+        say(
+            LasthopError(
+                f"what there is to say cannot be written: {error.strerror}", "see where the output goes"
+            )
+        )
+        return LasthopError.exit_code
+    except KeyboardInterrupt as interrupt:
+        # As a shell says it of a command that a signal ended.
+        return 128 + (interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT)
+
+
+def _write_no_more() -> None:
+    """Python would try once more at the end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:

@@ -6,15 +6,18 @@ Reads the options, has the comparison run, and shows it. `lasthop compare show F
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lasthop.cli.words import Parser, did_you_mean
-from lasthop.errors import HopFailed, MissingExtra, UsageError
+from lasthop.cli.words import Parser, did_you_mean, say
+from lasthop.errors import HopFailed, MissingExtra, Stopped, UsageError
 
 if TYPE_CHECKING:
     from lasthop.compare.plan import Plan, Request
@@ -29,6 +32,9 @@ rounds, side by side. Nothing outside this machine is asked, and nothing that ru
 
 lasthop compare show FILE.json         shows a comparison that was saved
 lasthop compare diff A.json B.json     shows what changed between two"""
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110, 5.6.2)."""
 
 LINKS = ("unix", "tcp", "tcp6")
 KEEP = {"on": True, "off": False}
@@ -134,14 +140,54 @@ def _compare(arguments: list[str]) -> int:
     words = parser().read(arguments)
     plan = plan_of(words)
     for path in (words.json, words.html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+        if path is not None:
+            _see_writable(path)
     _keep_apart(words.json, words.html)
     from lasthop.compare import experiment
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was measured is told, and nothing stays
-    results = experiment.run(plan, words.json, quiet=words.quiet)
-    return _tell(results, words.html)
+    heard: list[int] = []
+    with _stopped_by(heard):
+        try:
+            results = experiment.run(plan, words.json, quiet=words.quiet)
+        except HopFailed as error:
+            if not heard:
+                raise
+            say(error)
+            return 128 + heard[0]
+    try:
+        code = _tell(results, words.html)
+    except OSError:
+        if not heard:
+            raise
+        code = 0  # the terminal was closed: what ended it is said by the exit code, and what was measured by the files
+    return 128 + heard[0] if heard else code
+
+
+@contextmanager
+def _stopped_by(heard: list[int]) -> Iterator[None]:
+    """Within the block, what ends a command raises KeyboardInterrupt once: what was measured is to be told, and nothing may stay.
+
+    The signal's number is noted in `heard`. A second one does not disturb the clearing away; SIGQUIT ends it at once.
+    """
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as nohup has it
+    }
+
+    def stop(number: int, _frame: object) -> None:
+        heard.append(number)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    try:
+        for each in before:
+            signal.signal(each, stop)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def plan_of(words: argparse.Namespace) -> Plan:
@@ -158,13 +204,20 @@ def plan_of(words: argparse.Namespace) -> Plan:
     fronts = _among("--front", words.front, ["direct", *FRONTS]) if words.front else [default_front()]
     default = THOROUGH_SECONDS if words.thorough else DEFAULT_SECONDS
     seconds = default if words.seconds is None else words.seconds
-    for option, value, least in (
-        ("--seconds", seconds, 1), ("--workers", words.workers, 1), ("--threads", words.threads, 1),
-        ("--rounds", words.rounds, 0), ("--start-timeout", words.start_timeout, 0.1),
-        ("--reply-timeout", words.reply_timeout, 0.1),
+    for option, value, least, most in (
+        ("--seconds", seconds, 1, 1_000_000), ("--workers", words.workers, 1, 1_000), ("--threads", words.threads, 1, 1_000),
+        ("--rounds", words.rounds, 0, 1_000_000), ("--start-timeout", words.start_timeout, 0.1, 3_600),
+        ("--reply-timeout", words.reply_timeout, 0.1, 3_600), ("--burst", words.burst or 0, 0, 65_536),
+        ("--expect-status", words.expect_status or 200, 200, 599),
     ):  # fmt: skip
-        if not least <= value <= 1e6:
-            raise UsageError(f"{option} is {value:g}, but must be at least {least}", "")
+        if not least <= value <= most:
+            bound = f"at most {most}" if value > most else f"at least {least}"
+            raise UsageError(f"{option} is {str(value)[:20]}, but must be {bound}", "")
+    for target in words.targets:
+        if target.startswith("-"):
+            raise UsageError(
+                f"there is no option {target.partition('=')[0][:40]!r}", "lasthop compare --help lists them"
+            )
     factors = Factors(
         targets=_once("the application", words.targets),
         links=_among("--link", words.link, LINKS),
@@ -175,6 +228,8 @@ def plan_of(words: argparse.Namespace) -> Plan:
         bodies=bodies,
         rates=_numbers("--rate", words.rate, float, 0, 1e6),
     )
+    if any(0 < rate < 0.01 for rate in factors.rates):
+        raise UsageError("--rate must be 0 or at least 0.01", "")
     request = _request(words, body, any(bodies))
     # Thousands of requests at once are asked of no application by themselves where each may change something.
     size = bursts.size() if request.method in ("GET", "HEAD") else 0
@@ -215,7 +270,18 @@ def _request(words: argparse.Namespace, body: bytes, sized: bool) -> Request:
         name, colon, value = header.partition(":")
         if not colon or not name.strip() or any(c in header for c in "\r\n\0"):
             raise UsageError(f"--header {header!r} is not NAME: VALUE", "--header 'Accept: text/html'")
+        if name.strip().lower() in ("content-length", "transfer-encoding", "connection"):
+            raise UsageError(
+                f"--header {name.strip()} is made by lasthop itself", "--data, --body-bytes, --keep-alive"
+            )
+        if not TOKEN.fullmatch(name.strip()) or any(ord(c) > 255 for c in value):
+            raise UsageError(
+                f"--header {header!a} cannot be sent: a name has letters, digits and -, a value no other alphabet's characters",
+                "",
+            )
         headers.append((name.strip(), value.strip()))
+    if [name.lower() for name, _ in headers].count("host") > 1:
+        raise UsageError("--header names the host twice", "")
     if not words.path.startswith("/") or any(c <= " " or c > "~" for c in words.path):
         raise UsageError(
             f"--path {words.path!r} must begin with / and be written as in a URL, with %20 for a blank", ""
@@ -230,7 +296,7 @@ def _body(data: str | None) -> bytes:
     if data is None:
         return b""
     if not data.startswith("@"):
-        return data.encode()
+        return os.fsencode(data)
     try:
         return Path(data[1:]).read_bytes()
     except OSError as error:
@@ -274,6 +340,22 @@ def _numbers(option: str, text: str, kind: Callable[[str], T], least: float, mos
     return found
 
 
+def _see_writable(path: Path) -> None:
+    """Now, not after a minute of measuring."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+    try:
+        there = path.exists()
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "another name or directory"
+        ) from error
+
+
 def _keep_apart(results: Path | None, html: Path | None) -> None:
     """The page must not take the place of what was measured."""
     if results is not None and html is not None and results.resolve() == html.resolve():
@@ -282,17 +364,21 @@ def _keep_apart(results: Path | None, html: Path | None) -> None:
 
 def _tell(results: Results, html: Path | None) -> int:
     from lasthop.compare import page, table, verdict
+    from lasthop.compare.results import write_whole
 
     judged = verdict.judge(results)
-    table.show(results, judged, sys.stdout)
+    try:
+        table.show(results, judged, sys.stdout)
+    finally:  # also where nobody reads any more
+        if html is not None:
+            try:
+                write_whole(html, page.page(results, judged))
+            except OSError as error:
+                raise UsageError(
+                    f"{html} cannot be written: {error.strerror or error}",
+                    "the answer stands above; with --json, `lasthop compare show FILE.json --html PAGE.html` writes the page later",
+                ) from error
     if html is not None:
-        try:
-            html.write_text(page.page(results, judged))
-        except OSError as error:
-            raise UsageError(
-                f"{html} cannot be written: {error.strerror or error}",
-                "the answer stands above; with --json, `lasthop compare show FILE.json --html PAGE.html` writes the page later",
-            ) from error
         print(f"\nThe page: {html}", file=sys.stderr)
     return 0 if judged.complete else HopFailed.exit_code
 
@@ -309,7 +395,7 @@ def _show(arguments: list[str]) -> int:
 
 
 def _diff(arguments: list[str]) -> int:
-    from lasthop.compare import difference
+    from lasthop.compare import difference, table
     from lasthop.compare.results import load
 
     made = Parser("lasthop compare diff", "lasthop compare diff A.json B.json")
@@ -317,5 +403,5 @@ def _diff(arguments: list[str]) -> int:
     made.add_argument("after", type=Path, metavar="B.json", help="another")
     words = made.read(arguments)
     before, after = load(words.before), load(words.after)
-    print("\n".join(difference.words(before, after)))
+    print("\n".join(table.printable(each) for each in difference.words(before, after)))
     return HopFailed.exit_code if difference.why_not(before, after) else 0

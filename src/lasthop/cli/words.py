@@ -2,12 +2,19 @@
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterable
 from typing import NoReturn
 
-from lasthop.errors import UsageError
+from lasthop.errors import LasthopError, UsageError
 
 WIDEST = 110
+
+
+def say(error: LasthopError) -> None:
+    """Tell what was wrong. It may have words of an application or a file in it, which a terminal must not obey."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in str(error))
+    print(f"lasthop: {text}", file=sys.stderr)
 
 
 class Layout(argparse.HelpFormatter):

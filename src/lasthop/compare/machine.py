@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lasthop import __version__
-from lasthop.compare.plan import Plan, value_shown
+from lasthop.compare.plan import Plan, command_shown
 from lasthop.compare.servers import SERVERS
 from lasthop.compare.stand import Cores
 from lasthop.fronts import FRONTS
@@ -53,19 +52,11 @@ def versions(plan: Plan) -> dict[str, str]:
     return found
 
 
-def _shown(word: str) -> str:
-    """A word of the command line, without what is secret in a header."""
-    option, equals, header = word.partition("=") if word.startswith("--header=") else ("", "", word)
-    name, colon, value = header.partition(":")
-    shown = value_shown(name.removeprefix("-H").strip(), value) if colon else ""
-    return word if shown == value or not colon else f"{option}{equals}{name}: {shown}"
-
-
 def describe(plan: Plan, cores: Cores) -> dict[str, Any]:
     """Everything, as plain data."""
     return {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["lasthop", *map(_shown, sys.argv[1:])]),
+        "command": command_shown(["lasthop", *sys.argv[1:]], plan.request),
         "kernel": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "virtual": " hypervisor " in f" {_read('/proc/cpuinfo')} ",

@@ -136,8 +136,10 @@ def _figure(value: float | None, form: str = ".3g") -> str:
 def raw(name: str, cell: Cell, each: Figures) -> dict[str, str]:
     """Everything about a cell in one row."""
     front = each.front
-    row = {
+    return {
         "cell": name,
+        "connections": f"{cell.connections:,}",
+        "planned/s": f"{cell.rate:,.0f}" if cell.rate else NONE,
         "rounds": f"{each.rounds}",
         "requests": f"{each.requests:,}",
         "requests/s": f"{each.requests_per_second:,.0f}",
@@ -160,9 +162,6 @@ def raw(name: str, cell: Cell, each: Figures) -> dict[str, str]:
         "statuses": ", ".join(f"{status}: {count:,}" for status, count in sorted(each.statuses.items())),
         "errors": ", ".join(f"{kind}: {count:,}" for kind, count in sorted(each.errors.items())) or NONE,
     }
-    if cell.rate:
-        row["planned"] = f"{each.planned:,}"
-    return row
 
 
 def rounds(results: Results) -> dict[str, Any]:

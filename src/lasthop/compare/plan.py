@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,13 +49,41 @@ class Request:
 STRETCH = 1.75
 """How many times as long as was asked for it may take where the machine is too busy for the rounds that an answer needs."""
 
-SECRET = ("authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrftoken")
-"""Headers whose values are nobody's business: results and pages are passed on."""
+SECRET = re.compile(
+    r"auth|cookie|token|key|secret|session|passw|credential|signature|csrf|xsrf", re.IGNORECASE
+)
+"""In the names of headers whose values are nobody's business: results and pages are passed on."""
+NOT_SHOWN = "(not shown)"
 
 
 def value_shown(name: str, value: str) -> str:
     """What may be written of a header's value."""
-    return "(not shown)" if name.lower() in SECRET else value
+    return NOT_SHOWN if SECRET.search(name) else value
+
+
+def hushed(text: str, request: Request) -> str:
+    """A text that a server wrote, without the secrets of the request, which it may have got to know."""
+    for name, value in request.headers:
+        if value_shown(name, value) != value:
+            for secret in (value, *value.split()):
+                if len(secret) >= LEAST_SECRET:
+                    text = text.replace(secret, NOT_SHOWN)
+    return text
+
+
+LEAST_SECRET = 5
+"""Characters: shorter words are those of any text."""
+
+
+def command_shown(words: Sequence[str], request: Request) -> str:
+    """A command line without the request's secrets: values of headers, and the body."""
+    secrets = [value for name, value in request.headers if value_shown(name, value) != value]
+    secrets.append(request.body.decode(errors="replace"))
+    shown = []
+    for word in words:
+        secret = next((each for each in secrets if each and word.endswith(each)), "")
+        shown.append(word.removesuffix(secret) + NOT_SHOWN * bool(secret))
+    return shlex.join(shown)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lasthop.fronts.orphans import end_with_parent
+from lasthop.fronts.orphans import ending_with_us
 
 TAIL_BYTES = 4000
 PATIENCE_SECONDS = 2.0
@@ -75,7 +75,7 @@ class Started:
                 stdout=to,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=ending_with_us(),
             )
         self.pid = self._process.pid
 

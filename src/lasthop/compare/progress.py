@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from lasthop.compare.results import Results, Round
 
@@ -97,9 +98,29 @@ class Live:
         self._bars.stop()
 
 
+class _Willing:
+    """A stream that may go away, as a terminal does that is closed: that costs what is shown, not what is measured."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+
+    def write(self, text: str) -> int:
+        """The text, as far as anybody takes it."""
+        with suppress(OSError):
+            self._to.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._to.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._to, name)
+
+
 def progress_on(to: TextIO | None, seconds: float, quiet: bool) -> Progress:
     """The one that fits where it is shown."""
-    stream = sys.stderr if to is None else to
+    stream: Any = _Willing(sys.stderr if to is None else to)
     if quiet:
         return Lines(io.StringIO())
     return Live(stream, seconds) if stream.isatty() else Lines(stream)

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lasthop.compare.statistics import midmean
+from lasthop.compare.typed import typed
 from lasthop.errors import ResultsUnreadable
 
 FORMAT = "lasthop-compare 1"
+
+MOST_BYTES = 256 << 20
+"""Of a file: thousands of rounds."""
 
 Counts = list[tuple[int, int]]
 """A distribution: (value in ns, how many), ascending, three significant digits."""
@@ -171,51 +175,55 @@ class Results:
         return f'{head[:-2]},\n "rounds": [\n{body}\n ]\n}}\n'
 
     def save(self, path: Path) -> None:
-        """Write the file so that it is whole at every moment."""
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            fresh.write_text(self.as_json())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        """Write the file."""
+        write_whole(path, self.as_json())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is whole at every moment; what is no regular file is written to. Raises OSError."""
+    path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text)
+        return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Results:
     """Read a file that `save` wrote. Raises ResultsUnreadable."""
     try:
-        whole = json.loads(path.read_text())
-        if not isinstance(whole, dict) or whole.get("format") != FORMAT:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ResultsUnreadable(str(path), f"it has more than {MOST_BYTES >> 20} MiB")
+        whole = json.loads(text)
+        if not isinstance(whole, dict) or whole.pop("format", None) != FORMAT:
             raise ResultsUnreadable(str(path), f"it does not say that it is {FORMAT!r}")
-        del whole["format"]
-        whole["cells"] = {name: Cell(**cell) for name, cell in whole["cells"].items()}
-        whole["rounds"] = [_round(each) for each in whole["rounds"]]
-        whole["bursts"] = [Burst(**each) for each in whole["bursts"]]
-        return Results(**whole)
+        results: Results = typed(Results, whole)
+        _check(results)
     except OSError as error:
         raise ResultsUnreadable(str(path), error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsUnreadable(str(path), f"something in it is missing or wrong: {error}") from error
+    return results
 
 
-def _round(each: dict[str, Any]) -> Round:
-    return Round(
-        each["number"],
-        each["order"],
-        {name: _measured(cell) for name, cell in each["cells"].items()},
-        each["failures"],
-    )
-
-
-def _measured(cell: dict[str, Any]) -> Measured:
-    return Measured(
-        **{
-            **cell,
-            "latency": [(int(value), int(count)) for value, count in cell["latency"]],
-            "server": Cost(**cell["server"]),
-            "front": Cost(**cell["front"]) if cell["front"] is not None else None,
-            "slices": [Slice(*each) for each in cell["slices"]],
-        }
-    )
+def _check(results: Results) -> None:
+    """What types do not say. Raises ValueError."""
+    for each in results.rounds:
+        for name in each.cells:
+            if name not in results.cells:
+                raise ValueError(f"round {each.number} has the cell {name!r:.60}, which stands nowhere else")
+        for name, cell in each.cells.items():
+            if any(one.seconds == 0 for one in cell.slices):
+                raise ValueError(f"a slice of {name!r:.60} in round {each.number} took no time")
+    for burst in results.bursts:
+        if burst.cell not in results.cells:
+            raise ValueError(f"a burst has the cell {burst.cell!r:.60}, which stands nowhere else")
 
 
 def merge(distributions: Iterable[Counts]) -> Counts:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lasthop.compare.cost import Machine, calls_during, counters, foreign_share
-from lasthop.compare.plan import LEAST_ROUNDS, STRETCH, Plan
+from lasthop.compare.plan import LEAST_ROUNDS, STRETCH, Plan, hushed
 from lasthop.compare.processes import pinned
 from lasthop.compare.results import Cost, Counts, Measured, Results, Round, Slice, merge
 from lasthop.compare.stand import Stand, Standing, disagreements, request_of
@@ -277,7 +277,8 @@ def one_round(
         }
         if beside is not None:
             beside({name: standing[name] for name in plan.cells if name in there})
-        return Round(number, order, cells, failures), starting, pace
+        told = {name: hushed(why, plan.request) for name, why in failures.items()}
+        return Round(number, order, cells, told), starting, pace
 
 
 def run(

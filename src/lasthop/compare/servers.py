@@ -80,7 +80,7 @@ def _factory(target: str) -> tuple[str, bool]:
 
 
 def _lasthop(task: Task) -> list[str]:
-    options = ["--workers", str(task.workers), "--threads", str(task.threads), "--log-level", "warning"]
+    options = ["--workers", str(task.workers), "--threads", str(task.threads), "--log-level", "error"]
     return ["serve", task.target, "--bind", str(task.address), "--keep-alive", str(KEEP_SECONDS), *options]
 
 

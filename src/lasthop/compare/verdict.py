@@ -125,7 +125,7 @@ def judge(results: Results) -> Verdict:
         burst_words(results.bursts, circumstances),
         warned,
         missing,
-        complete=bool(sound) and not bad and not apart and not results.ended and not unknown,
+        complete=bool(sound) and not bad and not apart and not missing and not unknown,
         figures=measured,
         hop_shares=shares,
     )

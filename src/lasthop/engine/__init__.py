@@ -1,6 +1,6 @@
 """The compiled part: connections, readiness, and the meeting of HTTP/1 with sockets and applications."""
 
-from lasthop.engine.slot import SLOT_FIELDS, SLOT_SIZE
+from lasthop.engine.slot import BOARD_SIZE, SLOT_FIELDS, SLOT_SIZE
 from lasthop.http1 import Limits
 
 try:
@@ -10,4 +10,4 @@ except ImportError as error:
 
     raise NotCompiled("lasthop.engine") from error
 
-__all__ = ["SLOT_FIELDS", "SLOT_SIZE", "Engine", "Limits"]
+__all__ = ["BOARD_SIZE", "SLOT_FIELDS", "SLOT_SIZE", "Engine", "Limits"]

@@ -17,6 +17,13 @@ sets threads that only wait for the GIL against each other.
 """
 
 import cython
+from cython.cimports.lasthop.engine.arrivals import accept_some, listen_anew, listen_on
+from cython.cimports.lasthop.engine.balance import (
+    another_is_ready,
+    is_asked_more,
+    leaves_to_another,
+    taken_by_all,
+)
 from cython.cimports.lasthop.engine.connection import (
     BODY,
     EXPIRED,
@@ -60,13 +67,15 @@ from cython.cimports.lasthop.engine.linux import (
     sigset_t,
 )
 from cython.cimports.lasthop.engine.poll import (
+    ACCEPTED,
     ACCEPTS,
+    MOST_LISTENERS,
     PROMOTED,
+    REQUESTS,
     RESCUED,
     TIMED_OUT,
     TURNED_NS,
     Poll,
-    accept_some,
     clock_ns,
     hear,
     rearm,
@@ -81,6 +90,18 @@ _PROOF_NS = cython.declare(int64_t, 500000000)
 """How long a thread may be in the application, nothing else happening, before the one that waits must show that it can still get the GIL."""
 _CALM_NS = cython.declare(int64_t, 10000000)
 """After so long of nothing but computing one thread is enough: those that were woken when others were blocked park again, one a tick."""
+_COMPARE_NS = cython.declare(int64_t, 100000000)
+"""How often the workers' requests are compared; at most one kept connection moves each time."""
+_OVERDUE_NS = cython.declare(int64_t, 4000000)
+"""How long connections may wait for those that they are left to, before one that is free takes them all the same."""
+_OVERDUE_MOST_NS = cython.declare(int64_t, 20000000)
+"""The same for one that is busy: what it takes will wait for its threads, but a full queue refuses."""
+_INSIST_NS = cython.declare(int64_t, 20000000)
+"""How long one that is busy accepts whatever the others have, when those that are not did not come for a connection."""
+_INSIST_MOST_NS = cython.declare(int64_t, 100000000)
+"""How long at most one that is not busy does, when that happens again and again; at first it takes no more than what waits."""
+_FORGET_NS = cython.declare(int64_t, 500000000)
+"""After so long without it, it is as if for the first time."""
 _LONG_NS = cython.declare(int64_t, 30000)
 """An application that takes longer than this for a request has its replies held back until nothing is ready."""
 
@@ -124,17 +145,25 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     used: int64_t
     turns: uint64_t = poll.turns
     turned: int64_t = now  # when `turns` last moved
+    free: int64_t = now  # when a thread last waited, or turned: one that is woken for what another worker took has done neither
     hurry: int64_t = 0  # until when to look around often: a thread was woken because others were blocked
     quiet: int64_t = now  # since when somebody waits for events, and nothing happens
     calm: int64_t = now  # since when the threads have only computed, turning all the time
     asked: int64_t = now  # when the thread that waits was last asked to turn
     bound: cython.bint  # the process used its processor all the time
+    busy: cython.bint  # nobody waits for events, and no thread has turned for a while
+    ticked: cython.bint
+    alone: cython.bint  # all threads are busy, and the other workers too: the attendant accepts
     waiting: cython.int
     coarse: int64_t
+    compared: int64_t = now  # when the worker's requests were last compared with the others'
+    requests: uint64_t = poll.count[REQUESTS]  # at that time
     while not poll.attendant_ends:
         waiting = __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST)
         if poll.turns != turns:
             turned = now
+        if waiting or poll.turns != turns:
+            free = now
         if waiting or poll.turns != turns or not poll.serving:
             poll.count[TURNED_NS] = cython.cast(uint64_t, now)
         if not waiting or poll.turns != turns:
@@ -148,8 +177,23 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             asked = now
             ring(poll.bell_end)
         coarse = clock_ns(CLOCK_MONOTONIC_COARSE)
-        if coarse // TICK_NS > poll.wheel.turned:
+        ticked = coarse // TICK_NS > poll.wheel.turned
+        if ticked:
             _turn_wheel(poll, coarse)
+        busy = not waiting and now - turned > 5 * _MS
+        if poll.leaving or busy or poll.seen or ticked:
+            _look_after(poll, now, coarse, busy)
+        if poll.board != cython.NULL:
+            __atomic_store_n(
+                cython.address(poll.share.ready),
+                not poll.draining and poll.serving and now - free <= 5 * _MS,
+                __ATOMIC_SEQ_CST,
+            )
+            if now - compared > _COMPARE_NS:
+                _compare(poll, now - compared, poll.count[REQUESTS] - requests)
+                requests = poll.count[REQUESTS]
+                compared = now
+        alone = False
         used = clock_ns(CLOCK_PROCESS_CPUTIME_ID)
         if not waiting and poll.serving and now > before:
             bound = (used - cpu) * 5 >= (now - before) * 4
@@ -168,8 +212,14 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             if not bound or (used - cpu) * 4 > (now - before) * 5 or poll.turns == turns:
                 calm = now
             poll.surplus = now - calm > _CALM_NS
-            if now - turned > 5 * _MS:
+            # One that is busy leaves new connections to those that are not: they are woken as soon as one comes.
+            if busy and (
+                poll.board == cython.NULL
+                or coarse < poll.insists
+                or not another_is_ready(poll.board, poll.share)
+            ):
                 _rescue(poll)
+                alone = True
         if poll.nheld and now - poll.held_since > HOLD_NS:
             send_all_held(poll)
         if (
@@ -182,19 +232,23 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         turns = poll.turns
         before = now
         cpu = used
-        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS)
+        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS and poll.seen == 0, alone)
     return cython.NULL
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: cython.bint) -> int64_t:
+def _sleep(
+    poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: cython.bint, alone: cython.bint
+) -> int64_t:
     """Sleep a tick, or doze; the time afterwards."""
-    bell: pollfd
+    bells: pollfd[65]  # MOST_LISTENERS, and the bell
+    n: cython.int = 1
     patience: timespec
     patience.tv_sec = 0
-    patience.tv_nsec = 100000 if hurry else 2000000
+    # Whoever has left the accepting to others looks sooner whether it is its turn again.
+    patience.tv_nsec = 100000 if hurry else 500000 if poll.leaving else 2000000
     if doze:
         __atomic_store_n(cython.address(poll.dozing), 1, __ATOMIC_SEQ_CST)
         if __atomic_load_n(cython.address(poll.waiting), __ATOMIC_SEQ_CST):
@@ -203,13 +257,89 @@ def _sleep(poll: cython.pointer(Poll), now: int64_t, hurry: cython.bint, doze: c
             else:
                 patience.tv_sec = 1
                 patience.tv_nsec = 0
-    bell.fd = poll.attendant_bell
-    bell.events = POLLIN
-    bell.revents = 0
-    if ppoll(cython.address(bell), 1, cython.address(patience), cython.NULL) > 0:
+    bells[0].fd = poll.attendant_bell
+    bells[0].events = POLLIN
+    bells[0].revents = 0
+    if (alone or (doze and poll.leaving)) and poll.accepting and not poll.draining:
+        n += _listeners(poll, bells + 1)
+    if ppoll(bells, n, cython.address(patience), cython.NULL) > 0 and bells[0].revents:
         hear(poll.attendant_bell)
     __atomic_store_n(cython.address(poll.dozing), 0, __ATOMIC_SEQ_CST)
     return clock_ns(CLOCK_MONOTONIC)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _listeners(poll: cython.pointer(Poll), looked_at: cython.pointer(pollfd)) -> cython.int:
+    """Fill in the listeners: how many."""
+    i: cython.int
+    for i in range(poll.nlisteners):
+        looked_at[i].fd = poll.listeners[i].fd
+        looked_at[i].events = POLLIN
+        looked_at[i].revents = 0
+    return poll.nlisteners
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _look_after(poll: cython.pointer(Poll), now: int64_t, coarse: int64_t, busy: cython.bint) -> cython.void:
+    """See that somebody takes what comes: those to whom it was left, or whom the kernel woke for it."""
+    looked_at: pollfd[MOST_LISTENERS]
+    at_once: timespec
+    taken: int64_t
+    at_once.tv_sec = 0
+    at_once.tv_nsec = 0
+    if poll.leaving and not leaves_to_another(poll.board, poll.share):
+        listen_on(poll)
+        poll.seen = 0
+        return
+    if (
+        poll.draining
+        or not poll.accepting
+        or ppoll(looked_at, _listeners(poll, looked_at), cython.address(at_once), cython.NULL) <= 0
+    ):
+        poll.seen = 0
+        return
+    taken = (
+        cython.cast(int64_t, poll.count[ACCEPTED]) if poll.board == cython.NULL else taken_by_all(poll.board)
+    )
+    if poll.seen == 0 or taken != poll.seen_taken:
+        # The queue is not empty, but somebody is at it.
+        poll.seen = now
+        poll.seen_taken = taken
+        return
+    if now - poll.seen < (_OVERDUE_MOST_NS if busy else _OVERDUE_NS):
+        return
+    poll.seen = 0
+    if poll.leaving or busy:
+        # One that was only slow to come gets the next one again. One that never comes holds up fewer and fewer.
+        poll.insists_ns = (
+            0
+            if now - poll.overdue > _FORGET_NS
+            else min(2 * poll.insists_ns + _INSIST_NS // 4, _INSIST_MOST_NS)
+        )
+        poll.overdue = now
+        poll.insists = coarse + (max(poll.insists_ns, _INSIST_NS) if busy else poll.insists_ns)
+    if poll.leaving:
+        listen_on(poll)
+    elif not busy:
+        # The kernel has woken one worker for it, and that one was killed before it came.
+        listen_anew(poll)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _compare(poll: cython.pointer(Poll), took: int64_t, requests: uint64_t) -> cython.void:
+    """When the kept connections of this worker are the busier ones, let go of one."""
+    rate: int64_t = cython.cast(int64_t, requests) * 1000000000 // took
+    poll.share.rate = (3 * poll.share.rate + rate) // 4
+    if is_asked_more(poll.board, poll.share) and poll.wheel.open > 1:
+        __atomic_store_n(cython.address(poll.shedding), 1, __ATOMIC_SEQ_CST)
+    else:
+        __atomic_store_n(cython.address(poll.shedding), 0, __ATOMIC_SEQ_CST)
 
 
 @cython.cfunc
@@ -243,11 +373,16 @@ def _rescue(poll: cython.pointer(Poll)) -> cython.void:
     """No thread has turned for a while: take connections out of the listeners' queues, so that these do not fill up."""
     i: cython.int
     count: cython.int
+    rounds: cython.int
     if poll.draining or not poll.accepting:
         return
     for i in range(poll.nlisteners):
-        count = accept_some(poll, i, ACCEPTS * 8, True)
-        poll.count[RESCUED] += cython.cast(uint64_t, count)
+        rounds = 0
+        count = ACCEPTS * 8
+        while count == ACCEPTS * 8 and rounds < 16:
+            rounds += 1
+            count = accept_some(poll, i, ACCEPTS * 8, True)
+            poll.count[RESCUED] += cython.cast(uint64_t, count)
 
 
 @cython.cfunc

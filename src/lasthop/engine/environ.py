@@ -17,7 +17,15 @@ from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.lane import DISAGREE, MALFORMED_NAMES, UNBELIEVED, UNNAMED, Service
 from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX, PyDict_SetDefault, inet_ntop
 from cython.cimports.lasthop.engine.peers import note_of
-from cython.cimports.lasthop.http1.field import COOKIE, HOST, LAST_OF_FRONTS, X_REAL_IP, Field, same_word
+from cython.cimports.lasthop.http1.field import (
+    COOKIE,
+    FORWARDED,
+    HOST,
+    LAST_OF_FRONTS,
+    X_REAL_IP,
+    Field,
+    same_word,
+)
 from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from lasthop.http1.field import KNOWN_NAMES
@@ -150,9 +158,14 @@ def is_trusted(service, conn):
 
 
 @cython.cfunc
-def _believe(service: Service, environ: dict) -> cython.int:
+def _believe(
+    service: Service,
+    environ: dict,
+    told: cython.pointer(cython.pointer(PyObject)),
+    has_port: cython.bint,
+) -> cython.int:
     """A trusted peer said for whom it asks: put it where it belongs."""
-    said = service.proxies.believe(environ)
+    said = service.proxies.heed(environ, told, has_port)
     if said is not None:
         for kind, more in said:
             service.notice(DISAGREE if kind == "disagree" else MALFORMED_NAMES, kind, environ, more)
@@ -162,7 +175,10 @@ def _believe(service: Service, environ: dict) -> cython.int:
 def build_environ(service, head, buf, conn):
     """A new environ for the request whose head lies in `buf`."""
     environ: dict = PyDict_Copy(_template_of(service, conn))
-    told: cython.bint = False  # by whom the front asks
+    told: cython.pointer(PyObject)[
+        6
+    ]  # what the front says, in the order of its known names; all belong to the environ
+    is_told: cython.bint = False
     dropped: cython.bint = False
     field: cython.pointer(cython.const[Field])
     i: cython.int
@@ -201,8 +217,9 @@ def build_environ(service, head, buf, conn):
                 dropped = True
                 continue
             key = _keys[known]
-            if known <= X_REAL_IP:
-                told = True
+            if known <= X_REAL_IP and not is_told:
+                memset(told, 0, cython.sizeof(told))
+                is_told = True
         elif known >= 0:
             key = _keys[known]
             if known == HOST and head.authority_size:
@@ -223,11 +240,15 @@ def build_environ(service, head, buf, conn):
         if there != cython.cast(cython.pointer(PyObject), value):
             first = cython.cast(object, there)
             # RFC 9110, 5.3: a list, in order; RFC 6265, 5.4 for Cookie
-            PyDict_SetItem(environ, key, first + ("; " if known == COOKIE else ",") + value)
+            value = first + ("; " if known == COOKIE else ",") + value
+            PyDict_SetItem(environ, key, value)
+            there = cython.cast(cython.pointer(PyObject), value)
+        if FORWARDED <= known <= X_REAL_IP:
+            told[known - FORWARDED] = there
     if head.authority_size:
         PyDict_SetItem(environ, _HTTP_HOST, _text(buf + head.authority, head.authority_size))
-    if told:
-        _believe(service, environ)
+    if is_told:
+        _believe(service, environ, told, conn.family != AF_UNIX)
     elif dropped:
         if not service.noticed & UNBELIEVED:
             service.notice(UNBELIEVED, "unbelieved", environ, "")

@@ -194,6 +194,10 @@ class Exchange:
                 and self.poll.idle_ns > 0
                 and self.intake.can_keep()
             )
+            if self.keep_alive and self.poll.shedding and self.intake.is_last():
+                # Another worker is to have the peer's next connection (balance.py); what it has sent already is answered on this one.
+                self.poll.shedding = 0
+                self.keep_alive = False
         put_end(
             cython.address(self.out), reply, self.framing, length, self.poll.date, self.minor, self.keep_alive
         )

@@ -22,6 +22,14 @@ from cython.cimports.cpython.unicode import (
     PyUnicode_KIND,
 )
 from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, inet_ntop
+from cython.cimports.lasthop.http1.field import (
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PROTO,
+    X_REAL_IP,
+)
 from cython.cimports.lasthop.http1.framing import good_host
 from cython.cimports.lasthop.http1.hops import (
     ADDRESS,
@@ -71,18 +79,23 @@ def table_of(networks) -> bytes:
     return b"".join(rows)
 
 
+_KEYS = (_FORWARDED, _FOR, _PROTO, _HOST, _PORT, _REAL)
+"""In the order of http1.field's known names."""
+
+
 @cython.cfunc
+@cython.inline
 @cython.exceptval(check=False)
-def _text_of(environ: dict, key: object, text: cython.pointer(cython.p_const_uchar)) -> cython.Py_ssize_t:
+def _text_of(
+    value: cython.pointer(PyObject), text: cython.pointer(cython.p_const_uchar)
+) -> cython.Py_ssize_t:
     """The bytes of a value, and their number; -1 when it is not there. The environ's values come from bytes, one each."""
-    value: cython.pointer(PyObject) = PyDict_GetItem(environ, key)
     if value == cython.NULL:
         return -1
-    one = cython.cast(object, value)
-    if PyUnicode_KIND(one) != 1:
+    if PyUnicode_KIND(cython.cast(object, value)) != 1:
         return 0
-    text[0] = cython.cast(cython.p_const_uchar, PyUnicode_1BYTE_DATA(one))
-    return PyUnicode_GET_LENGTH(one)
+    text[0] = cython.cast(cython.p_const_uchar, PyUnicode_1BYTE_DATA(cython.cast(object, value)))
+    return PyUnicode_GET_LENGTH(cython.cast(object, value))
 
 
 @cython.cfunc
@@ -160,6 +173,10 @@ class Proxies:
         self.table = table_of(networks) if networks else b""
         self.first = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(self.table))
         self.count = len(self.table) // 32
+        self.host = ""
+        self.name = ""
+        self.port = -1
+        self.good = False
 
     def __contains__(self, text):
         """Is this address one of them?"""
@@ -247,8 +264,21 @@ class Proxies:
 
     def believe(self, environ):
         """Put what the headers say where it belongs: None, or pairs of what is to be told and about what."""
+        told: cython.pointer(PyObject)[6]
+        i: cython.int
+        for i in range(6):
+            told[i] = PyDict_GetItem(environ, _KEYS[i])
+        return self.heed(environ, told, True)
+
+    def heed(self, environ, told, has_port):
+        """`believe`, for who knows the values already: `told` in the order of http1.field's known names, NULL for what did not come.
+
+        `has_port`: whether the environ has the peer's own REMOTE_PORT.
+        """
         text: cython.p_const_uchar = cython.NULL
+        chain: cython.p_const_uchar = cython.NULL
         size: cython.Py_ssize_t
+        chain_size: cython.Py_ssize_t
         node: Node
         real: Node
         item: Span
@@ -263,30 +293,34 @@ class Proxies:
         client: object = None
         host: object = None
 
-        size = _text_of(environ, _FOR, cython.address(text))
-        if size >= 0:
+        chain_size = _text_of(told[X_FORWARDED_FOR - FORWARDED], cython.address(chain))
+        if chain_size >= 0:
             kind = self._walk(
                 cython.address(node),
-                text,
-                size,
+                chain,
+                chain_size,
                 cython.address(place),
                 cython.address(at),
                 cython.address(length),
             )
             if kind == ADDRESS:
                 client_port = node.port
-                if node.plain:
-                    client = environ[_FOR] if length == size else _slice(text + at, length)
-                else:
+                if not node.plain:
                     client = _written(cython.address(node))
+                elif length == chain_size:
+                    client = cython.cast(object, told[X_FORWARDED_FOR - FORWARDED])
+                else:
+                    client = _slice(chain + at, length)
             elif kind != UNTOLD:
                 if kind == MALFORMED:
                     said = _drop(environ, _FOR, said)
+                    chain_size = -1
                 kind = _NOTHING
             if place < 0 or kind == _NOTHING:
                 place = 0
-        size = _text_of(environ, _REAL, cython.address(text))
-        if size > 0:
+        size = _text_of(told[X_REAL_IP - FORWARDED], cython.address(text))
+        # Most often it is the client once more, and word for word.
+        if size > 0 and not (kind == ADDRESS and size == length and memcmp(text, chain + at, size) == 0):
             read_node(cython.address(real), text, size, True)
             if real.kind == MALFORMED:
                 said = _drop(environ, _REAL, said)
@@ -296,39 +330,39 @@ class Proxies:
                     client = environ[_REAL] if real.plain else _written(cython.address(real))
             elif real.kind != ADDRESS or not (
                 (kind == ADDRESS and memcmp(real.address, node.address, 16) == 0)
-                or _is_last(environ, real.address)
+                or _is_last(chain, chain_size, real.address)
             ):
                 PyDict_DelItem(environ, _REAL)
 
-        size = _text_of(environ, _PROTO, cython.address(text))
+        size = _text_of(told[X_FORWARDED_PROTO - FORWARDED], cython.address(text))
         if size > 0:
             if _pick(cython.address(item), text, size, place):
                 scheme = read_scheme(text + item.at, item.size)
             if scheme == 0:
                 said = _drop(environ, _PROTO, said)
-        size = _text_of(environ, _HOST, cython.address(text))
+        size = _text_of(told[X_FORWARDED_HOST - FORWARDED], cython.address(text))
         if size > 0:
-            if _pick(cython.address(item), text, size, place) and _good_authority(text + item.at, item.size):
-                host = environ[_HOST] if item.size == size else _slice(text + item.at, item.size)
-            else:
+            if _pick(cython.address(item), text, size, place):
+                host = self._host_of(text + item.at, item.size)
+            if host is None:
                 said = _drop(environ, _HOST, said)
-        size = _text_of(environ, _PORT, cython.address(text))
+        size = _text_of(told[X_FORWARDED_PORT - FORWARDED], cython.address(text))
         if size > 0:
             if _pick(cython.address(item), text, size, place):
                 port = read_port(text + item.at, item.size)
             if port < 0:
                 said = _drop(environ, _PORT, said)
 
-        if PyDict_GetItem(environ, _FORWARDED) != cython.NULL and environ[_FORWARDED]:
-            told = self._forwarded(environ[_FORWARDED])
-            if told is None:
+        if told[0] != cython.NULL and cython.cast(str, told[0]):
+            forwarded = self._forwarded(cython.cast(str, told[0]))
+            if forwarded is None:
                 said = _drop(environ, _FORWARDED, said)
             elif kind == _NOTHING and scheme == 0 and port < 0 and host is None:
-                kind, client, client_port, scheme, host = told
+                kind, client, client_port, scheme, host = forwarded
             elif (
-                (kind != _NOTHING and told[0] != _NOTHING and told[1] != client)
-                or (scheme and told[3] and told[3] != scheme)
-                or (host is not None and told[4] is not None and told[4] != host)
+                (kind != _NOTHING and forwarded[0] != _NOTHING and forwarded[1] != client)
+                or (scheme and forwarded[3] and forwarded[3] != scheme)
+                or (host is not None and forwarded[4] is not None and forwarded[4] != host)
             ):
                 PyDict_DelItem(environ, _FORWARDED)
                 said = [] if said is None else said
@@ -338,57 +372,77 @@ class Proxies:
             PyDict_SetItem(environ, _REMOTE_ADDR, "" if client is None else client)
             if client is not None and client_port > 0:
                 PyDict_SetItem(environ, _REMOTE_PORT, str(client_port))
-            elif PyDict_GetItem(environ, _REMOTE_PORT) != cython.NULL:
+            elif has_port and PyDict_GetItem(environ, _REMOTE_PORT) != cython.NULL:
                 PyDict_DelItem(environ, _REMOTE_PORT)
         if host is not None:
             PyDict_SetItem(environ, _HTTP_HOST, host)
         if scheme:
             PyDict_SetItem(environ, _SCHEME, "https" if scheme == 2 else "http")
         if scheme or port > 0 or host is not None:
-            _name_server(environ, port, scheme == 2 or (not scheme and environ[_SCHEME] == "https"))
+            self._name_server(
+                environ, host, port, scheme == 2 or (not scheme and environ[_SCHEME] == "https")
+            )
         return said
 
+    def _host_of(self, text, size):
+        """A host, and perhaps a port, as a text; None where it is none. Fronts seldom name another one than the last time."""
+        known: cython.p_const_uchar = cython.cast(cython.p_const_uchar, PyUnicode_1BYTE_DATA(self.host))
+        if self.good and size == PyUnicode_GET_LENGTH(self.host) and memcmp(text, known, size) == 0:
+            return self.host
+        if not _good_authority(text, size):
+            return None
+        self._remember(_slice(text, size), True)
+        return self.host
 
-@cython.cfunc
-@cython.exceptval(check=False)
-def _is_last(environ: dict, address: cython.p_const_uchar) -> cython.bint:
-    """Is this the last hop of X-Forwarded-For?"""
-    text: cython.p_const_uchar = cython.NULL
-    size: cython.Py_ssize_t = _text_of(environ, _FOR, cython.address(text))
-    item: Span
-    node: Node
-    if size <= 0:
-        return False
-    last_item(cython.address(item), text, size)
-    if item.size < 0:
-        return False
-    read_node(cython.address(node), text + item.at, item.size, True)
-    return node.kind == ADDRESS and memcmp(node.address, address, 16) == 0
-
-
-@cython.cfunc
-def _name_server(environ: dict, port: cython.int, is_https: cython.bint) -> object:
-    """SERVER_NAME and SERVER_PORT as the client addressed them: by the Host, else by what the scheme stands for."""
-    text: cython.p_const_uchar = cython.NULL
-    size: cython.Py_ssize_t = _text_of(environ, _HTTP_HOST, cython.address(text))
-    end: cython.Py_ssize_t = 0
-    own: cython.int = -1
-    if size > 0:
-        if text[0] == 0x5B:
+    def _remember(self, host, good):
+        """Take a host apart, for as long as it stays the same."""
+        text: cython.p_const_uchar = cython.cast(cython.p_const_uchar, PyUnicode_1BYTE_DATA(host))
+        size: cython.Py_ssize_t = PyUnicode_GET_LENGTH(host)
+        start: cython.Py_ssize_t = 0
+        end: cython.Py_ssize_t = 0
+        if size and text[0] == 0x5B:
+            start = 1
             while end < size and text[end] != 0x5D:
                 end += 1
-            PyDict_SetItem(environ, _SERVER_NAME, _slice(text + 1, end - 1))
+            name = _slice(text + start, end - start)
             end += 1
         else:
             while end < size and text[end] != 0x3A:
                 end += 1
-            PyDict_SetItem(environ, _SERVER_NAME, _slice(text, end))
-        if end + 1 < size:
-            own = read_port(text + end + 1, size - end - 1)
-    if port < 0:
-        port = own
-    if port > 0:
-        PyDict_SetItem(environ, _SERVER_PORT, str(port))
-    else:
-        PyDict_SetItem(environ, _SERVER_PORT, "443" if is_https else "80")
-    return None
+            name = _slice(text, end)
+        self.port = read_port(text + end + 1, size - end - 1) if end + 1 < size else -1
+        self.host, self.name, self.good = host, name, good
+
+    def _name_server(self, environ, host, port, is_https):
+        """SERVER_NAME and SERVER_PORT as the client addressed them: by the Host, else by what the scheme stands for."""
+        own: cython.int = -1
+        if host is None:
+            there: cython.pointer(PyObject) = PyDict_GetItem(environ, _HTTP_HOST)
+            host = None if there == cython.NULL else cython.cast(object, there)
+        if host:
+            if host is not self.host:
+                self._remember(host, False)
+            PyDict_SetItem(environ, _SERVER_NAME, self.name)
+            own = self.port
+        if port < 0:
+            port = own
+        if port < 0:
+            port = 443 if is_https else 80
+        PyDict_SetItem(environ, _SERVER_PORT, "443" if port == 443 else "80" if port == 80 else str(port))
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_last(
+    chain: cython.p_const_uchar, size: cython.Py_ssize_t, address: cython.p_const_uchar
+) -> cython.bint:
+    """Is this the last hop of X-Forwarded-For?"""
+    item: Span
+    node: Node
+    if size <= 0:
+        return False
+    last_item(cython.address(item), chain, size)
+    if item.size < 0:
+        return False
+    read_node(cython.address(node), chain + item.at, item.size, True)
+    return node.kind == ADDRESS and memcmp(node.address, address, 16) == 0

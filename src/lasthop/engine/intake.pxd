@@ -30,6 +30,7 @@ cdef class Intake:
 
     cdef void begin(self, Conn* conn, const Head* head, const unsigned char* source, Py_ssize_t size, bint gathered) noexcept
     cdef bint can_keep(self) noexcept
+    cdef bint is_last(self) noexcept
     cdef Py_ssize_t pull(self, unsigned char* to, Py_ssize_t size) except -1
     cdef object read_block(self, Py_ssize_t size)
     cdef object read_some(self, Py_ssize_t size)

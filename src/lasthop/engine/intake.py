@@ -10,7 +10,15 @@ import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawMalloc
 from cython.cimports.lasthop.engine.connection import Conn, drop_bytes, keep_bytes
-from cython.cimports.lasthop.engine.linux import MSG_NOSIGNAL, POLLIN, pollfd, recv, send
+from cython.cimports.lasthop.engine.linux import (
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_PEEK,
+    POLLIN,
+    pollfd,
+    recv,
+    send,
+)
 from cython.cimports.lasthop.engine.linux import poll as wait_for
 from cython.cimports.lasthop.engine.poll import clock_ns
 from cython.cimports.lasthop.http1.body import BODY_DATA, BODY_END, DONE, FIXED, Body, begin_body, read_body
@@ -60,6 +68,16 @@ class Intake:
             self.ended
             or self.gathered
             or (self.body.state == FIXED and self.body.left <= _DRAINABLE and not self.expecting)
+        )
+
+    def is_last(self):
+        """Has the peer sent nothing that would be lost with the connection: neither a rest of this body nor another request?"""
+        byte: cython.uchar
+        return (
+            self.ended
+            and self.source_at == self.source_end
+            and recv(self.conn.fd, cython.address(byte), 1, MSG_PEEK | MSG_DONTWAIT) < 0
+            and errno == EAGAIN
         )
 
     def _receive(self, to, size):

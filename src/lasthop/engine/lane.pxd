@@ -27,6 +27,7 @@ cdef class Service:
     cdef int64_t strangers_told # when the log last told of those that were turned away
     cdef int generation         # of the process that serves (forks.py)
     cdef unsigned char[::1] slot    # keeps the memory that poll.count points into
+    cdef unsigned char[::1] board   # keeps the memory that poll.board points to
 
     cdef log_error(self, str text)
     cdef notice(self, int bit, str kind, dict environ, str more)

@@ -1,6 +1,7 @@
 # The epoll set of a worker in C, and everything that its threads and the attendant share.
 from libc.stdint cimport int64_t, uint16_t, uint64_t
 
+from lasthop.engine.balance cimport Share
 from lasthop.engine.connection cimport Conn, Wheel
 from lasthop.engine.linux cimport pthread_mutex_t, pthread_t, sem_t
 from lasthop.engine.peers cimport Allowed, Credentials
@@ -9,6 +10,7 @@ cdef enum:
     MOST_LISTENERS = 64
     BATCH = 64              # events taken from epoll at a time
     ACCEPTS = 32            # connections accepted for one event of a listener
+    BELL = 4096             # what the bell's events carry; a listener's carry its place, a connection's its address, which is never so low
 
 # Fields of the slot, in the order of `slot.SLOT_FIELDS`.
 cdef enum:
@@ -62,6 +64,16 @@ cdef struct Poll:
     Allowed allowed         # whom a UNIX socket's peer may be
     Credentials stranger    # the last that was turned away; accept_lock guards it
     uint64_t strangers      # how many were, that the log has not told of
+    Share* board            # what the workers know of each other; NULL for an engine that knows of no others
+    Share* share            # this worker's place there
+    bint leaving            # the accepting is left to others: the listeners are not in the set (arrivals.py)
+    int shedding            # atomic: a reply that can is to end its connection, so that the peer's next one goes to another worker
+    int64_t insists         # CLOCK_MONOTONIC_COARSE, ns: until then it accepts whatever the others have
+    # The attendant's own, CLOCK_MONOTONIC, ns
+    int64_t seen            # since when connections have been waiting and nobody has taken any; 0: none waits
+    int64_t seen_taken      # how many had been taken by then
+    int64_t overdue         # when that was last too long
+    int64_t insists_ns      # for how long it insisted then
     int64_t starved         # ns: no descriptor or memory was left at this time; accepting rests a while
     # Ending
     int draining            # atomic
@@ -95,15 +107,11 @@ cdef void close_poll(Poll* poll) noexcept nogil
 cdef void refresh_clock(Poll* poll) noexcept nogil
 cdef void push(Poll* poll, Conn* conn) noexcept nogil
 cdef Conn* pop(Poll* poll) noexcept nogil
-cdef int collect(Poll* poll, int timeout) noexcept nogil
-cdef int take_events(Poll* poll, void* events, int n) noexcept nogil
 cdef void rest(Poll* poll, Conn* conn, int phase, int64_t patience) noexcept nogil
 cdef void rest_until(Poll* poll, Conn* conn, int phase, int64_t deadline) noexcept nogil
 cdef int register_conn(Poll* poll, Conn* conn) noexcept nogil
 cdef void rearm(Poll* poll, Conn* conn) noexcept nogil
 cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil
-cdef void listen_on(Poll* poll) noexcept nogil
-cdef void listen_off(Poll* poll) noexcept nogil
-cdef int accept_some(Poll* poll, int place, int most, bint rescue) noexcept nogil
+cdef void show_open(Poll* poll) noexcept nogil
 cdef void ring(int bell) noexcept nogil
 cdef void hear(int bell) noexcept nogil

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""One epoll set a worker: what is ready, who waits for more, and the accepting of connections.
+"""One epoll set a worker: what is ready, and who waits for more.
 
 Knows descriptors, events and connections; no HTTP and no application. All of it is C that needs no Python object, so that a thread may
 wait in it without the GIL and the attendant may use its part without ever taking it.
@@ -14,14 +14,12 @@ connection back on the list. The end of the peer's bytes comes as EPOLLRDHUP, so
 
 import cython
 from cython.cimports.lasthop.engine.connection import (
-    EXPIRED,
     READY,
     SENDING,
     WAITING,
     Conn,
     close_wheel,
     free_conn,
-    open_conn,
     open_wheel,
     set_deadline,
     unplace,
@@ -29,10 +27,6 @@ from cython.cimports.lasthop.engine.connection import (
 from cython.cimports.lasthop.engine.forks import has_forked
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_RELEASE,
-    __ATOMIC_SEQ_CST,
-    AF_INET,
-    AF_INET6,
-    AF_UNIX,
     CLOCK_MONOTONIC_COARSE,
     CLOCK_REALTIME_COARSE,
     EPOLL_CLOEXEC,
@@ -41,24 +35,15 @@ from cython.cimports.lasthop.engine.linux import (
     EPOLL_CTL_MOD,
     EPOLLERR,
     EPOLLET,
-    EPOLLEXCLUSIVE,
     EPOLLHUP,
     EPOLLIN,
     EPOLLOUT,
     EPOLLRDHUP,
     SHUT_RDWR,
-    SOCK_CLOEXEC,
-    SOCK_NONBLOCK,
-    __atomic_compare_exchange_n,
-    __atomic_load_n,
     __atomic_store_n,
-    accept4,
-    atomic_add_u64,
     epoll_create1,
     epoll_ctl,
     epoll_event,
-    epoll_wait,
-    ntohs,
     pipe2,
     pthread_mutex_destroy,
     pthread_mutex_init,
@@ -67,23 +52,13 @@ from cython.cimports.lasthop.engine.linux import (
     sem_destroy,
     sem_init,
     shutdown,
-    sockaddr,
-    sockaddr_in,
-    sockaddr_in6,
-    sockaddr_storage,
-    socklen_t,
 )
-from cython.cimports.lasthop.engine.peers import Credentials, may_enter, read_credentials
-from cython.cimports.libc.errno import EAGAIN, ECONNABORTED, EINTR, errno
-from cython.cimports.libc.stdint import int64_t, uint16_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.libc.time import gmtime_r, strftime, time_t, tm
 from cython.cimports.posix.fcntl import O_CLOEXEC, O_NONBLOCK
 from cython.cimports.posix.time import clock_gettime, timespec
 from cython.cimports.posix.unistd import close, read, write
-
-_BELL = cython.declare(uint64_t, 4096)
-"""What the bell's events carry; a listener's carry its place, a connection's its address, which is never so low."""
 
 
 def clock_ns(clock):
@@ -130,7 +105,7 @@ def open_poll(poll):
     poll.attendant_bell = ends[0]
     poll.attendant_bell_end = ends[1]
     ready.events = EPOLLIN
-    ready.data.u64 = _BELL
+    ready.data.u64 = BELL
     if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.bell, cython.address(ready)) < 0:
         return -1
     refresh_clock(poll)
@@ -250,181 +225,22 @@ def close_conn(poll, conn):
     close(conn.fd)
     unplace(cython.address(poll.wheel), conn)
     poll.wheel.open -= 1
-    poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    _write_open(poll)
     pthread_mutex_unlock(cython.address(poll.wheel.lock))
     free_conn(conn)
 
 
-def listen_on(poll):
-    """Take part in accepting. One of the workers that wait is woken for a new connection, not all (EPOLLEXCLUSIVE)."""
-    i: cython.int
-    ready: epoll_event
-    memset(cython.address(ready), 0, cython.sizeof(epoll_event))
-    pthread_mutex_lock(cython.address(poll.accept_lock))
-    if not __atomic_load_n(cython.address(poll.draining), __ATOMIC_SEQ_CST):
-        for i in range(poll.nlisteners):
-            if not poll.listeners[i].listening:
-                ready.events = EPOLLIN | EPOLLEXCLUSIVE
-                ready.data.u64 = cython.cast(uint64_t, i)
-                if epoll_ctl(poll.epoll, EPOLL_CTL_ADD, poll.listeners[i].fd, cython.address(ready)) == 0:
-                    poll.listeners[i].listening = True
-        __atomic_store_n(cython.address(poll.accepting), 1, __ATOMIC_RELEASE)
-    pthread_mutex_unlock(cython.address(poll.accept_lock))
-
-
-def listen_off(poll):
-    """Leave the accepting to others, or to later."""
-    i: cython.int
-    pthread_mutex_lock(cython.address(poll.accept_lock))
-    __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
-    for i in range(poll.nlisteners):
-        if poll.listeners[i].listening:
-            epoll_ctl(poll.epoll, EPOLL_CTL_DEL, poll.listeners[i].fd, cython.NULL)
-            poll.listeners[i].listening = False
-    pthread_mutex_unlock(cython.address(poll.accept_lock))
+def show_open(poll):
+    """Write how many connections are open to where others read it; under the lock, so that whoever counted last writes last."""
+    pthread_mutex_lock(cython.address(poll.wheel.lock))
+    _write_open(poll)
+    pthread_mutex_unlock(cython.address(poll.wheel.lock))
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _note_address(conn: cython.pointer(Conn), address: cython.pointer(sockaddr_storage)) -> cython.void:
-    four: cython.pointer(sockaddr_in)
-    six: cython.pointer(sockaddr_in6)
-    conn.family = address.ss_family
-    if address.ss_family == AF_INET:
-        four = cython.cast(cython.pointer(sockaddr_in), address)
-        memcpy(conn.raw_address, cython.address(four.sin_addr), 4)
-        conn.raw_port = ntohs(four.sin_port)
-    elif address.ss_family == AF_INET6:
-        six = cython.cast(cython.pointer(sockaddr_in6), address)
-        memcpy(conn.raw_address, cython.address(six.sin6_addr), 16)
-        conn.raw_port = ntohs(six.sin6_port)
-
-
-def accept_some(poll, place, most, rescue):
-    """Accept at most `most` connections from the listener at `place`: how many came, with those that were turned away.
-
-    A thread puts them on the ready list, since a request mostly is there already: that way a connection that brings one request and ends
-    is never in the epoll set at all. The attendant (`rescue`), which may not touch the list, puts them into the set.
-    """
-    count: cython.int = 0
-    strangers: cython.int = 0
-    fd: cython.int
-    address: sockaddr_storage
-    size: socklen_t
-    who: Credentials
-    listener: cython.pointer(Listener) = cython.address(poll.listeners[place])
-    conn: cython.pointer(Conn)
-    pthread_mutex_lock(cython.address(poll.accept_lock))
-    while count + strangers < most and __atomic_load_n(cython.address(poll.accepting), __ATOMIC_SEQ_CST):
-        if poll.wheel.open >= poll.most_open:
-            __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
-            break
-        if listener.family == AF_UNIX:
-            fd = accept4(listener.fd, cython.NULL, cython.NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
-        else:
-            size = cython.sizeof(sockaddr_storage)
-            fd = accept4(
-                listener.fd,
-                cython.cast(cython.pointer(sockaddr), cython.address(address)),
-                cython.address(size),
-                SOCK_NONBLOCK | SOCK_CLOEXEC,
-            )
-        if fd < 0:
-            if errno == EINTR or errno == ECONNABORTED:
-                continue
-            if errno != EAGAIN:
-                # No descriptor or memory left: those who want to connect wait in the queue until some connections have ended.
-                poll.starved = clock_ns(CLOCK_MONOTONIC_COARSE)
-                __atomic_store_n(cython.address(poll.accepting), 0, __ATOMIC_RELEASE)
-            break
-        if listener.family == AF_UNIX:
-            read_credentials(fd, cython.address(who))
-            if not may_enter(cython.address(poll.allowed), fd, cython.address(who)):
-                close(fd)
-                strangers += 1
-                poll.stranger = who
-                continue
-        conn = open_conn(cython.address(poll.wheel), fd, clock_ns(CLOCK_MONOTONIC_COARSE) + poll.head_ns)
-        if conn == cython.NULL:
-            close(fd)
-            break
-        count += 1
-        conn.listener = cython.cast(uint16_t, place)
-        conn.family = cython.cast(uint16_t, listener.family)
-        conn.unproxied = poll.proxied != 0
-        if listener.family == AF_UNIX:
-            conn.who = who
-        else:
-            _note_address(conn, cython.address(address))
-        if rescue:
-            conn.drained = True
-            __atomic_store_n(cython.address(conn.state), WAITING, __ATOMIC_RELEASE)
-            if register_conn(poll, conn) < 0:
-                close_conn(poll, conn)
-        else:
-            conn.state = READY
-            push(poll, conn)
-    if count:
-        atomic_add_u64(cython.address(poll.count[ACCEPTED]), cython.cast(uint64_t, count), __ATOMIC_SEQ_CST)
-        poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
-    if strangers:
-        atomic_add_u64(
-            cython.address(poll.count[STRANGERS]), cython.cast(uint64_t, strangers), __ATOMIC_SEQ_CST
-        )
-        poll.strangers += cython.cast(uint64_t, strangers)
-    pthread_mutex_unlock(cython.address(poll.accept_lock))
-    return count + strangers
-
-
-def take_events(poll, events, n):
-    """Put what epoll told on the ready list. The GIL, or being the only thread, guards the list."""
-    i: cython.int
-    state: cython.int
-    conn: cython.pointer(Conn)
-    event: cython.pointer(epoll_event)
-    for i in range(n):
-        event = cython.cast(cython.pointer(epoll_event), events) + i
-        if event.data.u64 < _BELL:
-            accept_some(poll, cython.cast(cython.int, event.data.u64), ACCEPTS, False)
-        elif event.data.u64 == _BELL:
-            hear(poll.bell)
-        else:
-            conn = cython.cast(cython.pointer(Conn), event.data.ptr)
-            conn.events |= event.events
-            if event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                conn.half_closed = True
-            state = WAITING
-            if __atomic_compare_exchange_n(
-                cython.address(conn.state),
-                cython.address(state),
-                READY,
-                False,
-                __ATOMIC_SEQ_CST,
-                __ATOMIC_SEQ_CST,
-            ):
-                push(poll, conn)
-            elif state == EXPIRED:
-                conn.state = READY
-                conn.expired = True
-                push(poll, conn)
-    return n
-
-
-def collect(poll, timeout):
-    """Take a batch of events, waiting `timeout` ms (-1: until there is one): how many, or -1 with errno."""
-    events: epoll_event[BATCH]
-    n: cython.int
-    if (
-        not __atomic_load_n(cython.address(poll.accepting), __ATOMIC_SEQ_CST)
-        and not poll.draining
-        and poll.wheel.open < poll.most_open
-        and poll.now - poll.starved > 100000000
-    ):
-        listen_off(poll)  # those that `accept_some` left in the set
-        listen_on(poll)
-    elif not poll.accepting and poll.nlisteners and poll.listeners[0].listening:
-        listen_off(poll)
-    n = epoll_wait(poll.epoll, events, BATCH, timeout)
-    refresh_clock(poll)
-    return take_events(poll, cython.cast(cython.p_void, events), n) if n > 0 else n
+def _write_open(poll: cython.pointer(Poll)) -> cython.void:
+    poll.count[CONNECTIONS] = cython.cast(uint64_t, poll.wheel.open)
+    if poll.board != cython.NULL:
+        poll.share.open = poll.wheel.open

@@ -23,3 +23,5 @@ SLOT_FIELDS: Final[tuple[str, ...]] = (
 )
 SLOT_SIZE: Final = 8 * 32
 """Bytes of a slot: room for fields to come."""
+BOARD_SIZE: Final = 64 * 256
+"""Bytes of the board, by which workers share the load: a cache line for each of 255, and one before them (balance.pxd)."""

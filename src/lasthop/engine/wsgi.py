@@ -16,7 +16,9 @@ import threading
 
 import cython
 from cython.cimports.cpython.exc import PyErr_CheckSignals
+from cython.cimports.lasthop.engine.arrivals import collect, listen_last, listen_off, listen_on
 from cython.cimports.lasthop.engine.attendant import end_attendant, start_attendant
+from cython.cimports.lasthop.engine.balance import MOST_SHARES, Share, close_share, open_share
 from cython.cimports.lasthop.engine.call import no_input
 from cython.cimports.lasthop.engine.connection import FIRST, IDLE, SPOKES, Conn, place
 from cython.cimports.lasthop.engine.forks import generation
@@ -50,11 +52,7 @@ from cython.cimports.lasthop.engine.poll import (
     BATCH,
     MOST_LISTENERS,
     Poll,
-    accept_some,
     close_poll,
-    collect,
-    listen_off,
-    listen_on,
     open_poll,
     pop,
     refresh_clock,
@@ -67,7 +65,7 @@ from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memset
 
 from lasthop.engine.filewrapper import FileWrapper
-from lasthop.engine.slot import SLOT_FIELDS, SLOT_SIZE
+from lasthop.engine.slot import BOARD_SIZE, SLOT_FIELDS, SLOT_SIZE
 from lasthop.http1.limits import Limits
 from lasthop.link.peer import described
 
@@ -86,6 +84,7 @@ class Engine:
     somebody should know of (`server.trust`). `threads`: how many will call `serve`. Time-outs in seconds.
     `on_retire` is called once, by a serving thread, when `max_requests` have been served. `access(environ, status, body_bytes, seconds)` is called
     after each reply. `log` gets application errors with their traceback, `errors` is `wsgi.errors`. `slot`: SLOT_SIZE writable bytes for the counters (`SLOT_FIELDS`).
+    `board`: BOARD_SIZE writable bytes that all workers of a server share, `place`: this worker's number there, from 0; so the load is even among them.
     """
 
     def __init__(
@@ -111,6 +110,8 @@ class Engine:
         log=None,
         errors=None,
         slot=None,
+        board=None,
+        place=0,
     ):
         if self.opened:
             raise RuntimeError("the engine is open already")
@@ -125,6 +126,15 @@ class Engine:
             raise ValueError(f"a slot has {SLOT_SIZE} bytes, not {len(self.service.slot)}")
         self.service.slot[:] = 0
         self.service.poll.count = cython.cast(cython.pointer(uint64_t), cython.address(self.service.slot[0]))
+        if board is not None and 0 <= place < MOST_SHARES:
+            self.service.board = memoryview(board).cast("B")
+            if len(self.service.board) < BOARD_SIZE:
+                raise ValueError(f"a board has {BOARD_SIZE} bytes, not {len(self.service.board)}")
+            self.service.poll.board = cython.cast(
+                cython.pointer(Share), cython.address(self.service.board[0])
+            )
+            self.service.poll.share = self.service.poll.board + cython.cast(cython.int, place) + 1
+            open_share(self.service.poll.board, self.service.poll.share)
         self.service.poll.threads = threads
         self.service.poll.most_open = max_connections
         self.service.poll.head_ns = int(head_timeout * 1e9)
@@ -283,19 +293,15 @@ class Engine:
     def drain(self, linger):
         """Accept no more, answer what is under way and what still comes on open connections, and close those idle for `linger` seconds."""
         poll: cython.pointer(Poll) = cython.address(self.service.poll)
-        i: cython.int
         if not poll.draining and poll.accepting:
-            for i in range(poll.nlisteners):
-                while accept_some(
-                    poll, i, BATCH, True
-                ):  # those that are in the queue were promised an answer
-                    pass
+            listen_last(poll)  # those that are in the queue were promised an answer
         # When drain() returns, the engine has nothing to do with the listeners any more: whoever called may close them.
-        listen_off(poll)
         poll.linger_ns = cython.cast(int64_t, linger * 1e9)
         poll.drain_begun = False
         __atomic_store_n(cython.address(poll.draining), 1, __ATOMIC_SEQ_CST)
-        listen_off(poll)  # a thread may have put them back meanwhile; from now on none does
+        if poll.board != cython.NULL:
+            close_share(poll.share)
+        listen_off(poll)  # the attendant may have put them back meanwhile; from now on nobody does
         self._wake_all()
 
     def stop(self):
@@ -334,6 +340,8 @@ class Engine:
         if poll.serving:
             raise RuntimeError("close() was called while a thread is in serve()")
         end_attendant(poll)
+        if poll.board != cython.NULL:
+            close_share(poll.share)
         for i in range(SPOKES):
             while poll.wheel.spokes[i] != cython.NULL:
                 end(self.service, poll.wheel.spokes[i])
@@ -369,6 +377,8 @@ class Engine:
         ):
             self._park()
             return 0
+        if poll.board != cython.NULL and not poll.draining:
+            __atomic_store_n(cython.address(poll.share.ready), 1, __ATOMIC_SEQ_CST)
         if poll.threads == 1:
             with cython.nogil:
                 collect(poll, -1)

@@ -20,7 +20,7 @@ from lasthop.errors import FrontFailed
 from lasthop.fronts.front import Front
 from lasthop.fronts.hop import Hop
 from lasthop.fronts.limits import with_open_files
-from lasthop.fronts.orphans import end_with_parent
+from lasthop.fronts.orphans import ending_with_us
 from lasthop.link.address import TcpAddress
 
 START_SECONDS = 20.0
@@ -77,7 +77,7 @@ class RunningFront:
                     cwd=self.directory,
                     env={**os.environ, **self.front.environment(self.hop, self.directory)},
                     start_new_session=True,  # Ctrl-C is for us; and it is ended as a group
-                    preexec_fn=end_with_parent,
+                    preexec_fn=ending_with_us(),
                 )
             self._wait(taken)
         except BaseException:

@@ -4,6 +4,9 @@ cdef extern from "<arpa/inet.h>" nogil:
     int AF_INET, AF_INET6
     int inet_pton(int family, const char* text, void* address)
 
+cdef extern from "<string.h>" nogil:
+    const void* memrchr(const void* text, int byte, size_t size)
+
 # What a node is.
 cdef enum Kind:
     MALFORMED = 0

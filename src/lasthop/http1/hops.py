@@ -27,11 +27,11 @@ def last_item(item, text, size):
     """
     end: cython.Py_ssize_t = size
     start: cython.Py_ssize_t
+    comma: cython.p_const_uchar
     while end > 0 and (_is_blank(text[end - 1]) or text[end - 1] == 0x2C):
         end -= 1
-    start = end
-    while start > 0 and text[start - 1] != 0x2C:
-        start -= 1
+    comma = cython.cast(cython.p_const_uchar, memrchr(text, 0x2C, cython.cast(cython.size_t, end)))
+    start = comma - text + 1 if comma != cython.NULL else 0
     size = start
     while start < end and _is_blank(text[start]):
         start += 1
@@ -163,22 +163,50 @@ def read_port(text, size):
 
 def read_scheme(text, size):
     """1 for http, 2 for https, 0 for what is neither. WebSocket's names for the two are theirs as well."""
-    if same_word(text, size, b"http") or same_word(text, size, b"ws"):
-        return 1
-    if same_word(text, size, b"https") or same_word(text, size, b"wss"):
-        return 2
-    return 0
+    if size == 5:
+        return 2 if same_word(text, size, b"https") else 0
+    if size == 4:
+        return 1 if same_word(text, size, b"http") else 0
+    return 1 if same_word(text, size, b"ws") else 2 if same_word(text, size, b"wss") else 0
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _read_address(
-    node: cython.pointer(Node), text: cython.p_const_uchar, size: cython.Py_ssize_t, six: cython.bint
+def _read_four(
+    node: cython.pointer(Node), text: cython.p_const_uchar, size: cython.Py_ssize_t
 ) -> cython.bint:
-    """An IP address of a known version, as inet_pton has it: no leading zeros, no zone."""
+    """Four numbers up to 255 with dots between them, without leading zeros (RFC 3986, 3.2.2, IPv4address)."""
+    i: cython.Py_ssize_t
+    number: cython.int = -1
+    place: cython.int = 12
+    for i in range(size):
+        if 0x30 <= text[i] <= 0x39 and number != 0:
+            number = (0 if number < 0 else number * 10) + text[i] - 0x30
+            if number > 255:
+                return False
+        elif text[i] == 0x2E and number >= 0 and place < 15:
+            node.address[place] = cython.cast(cython.uchar, number)
+            place += 1
+            number = -1
+        else:
+            return False
+    if number < 0 or place != 15:
+        return False
+    node.address[15] = cython.cast(cython.uchar, number)
+    memset(node.address, 0, 10)
+    node.address[10] = 0xFF
+    node.address[11] = 0xFF
+    node.six = False
+    return True
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _read_six(node: cython.pointer(Node), text: cython.p_const_uchar, size: cython.Py_ssize_t) -> cython.bint:
+    """An IPv6 address as inet_pton has it: no zone."""
     word: cython.char[48]
-    bytes_: cython.uchar[16]
     i: cython.Py_ssize_t
     if size < 2 or size > 45:
         return False
@@ -187,18 +215,10 @@ def _read_address(
             return False
     memcpy(word, text, cython.cast(cython.size_t, size))
     word[size] = 0
-    if inet_pton(AF_INET6 if six else AF_INET, word, bytes_) != 1:
+    if inet_pton(AF_INET6, word, node.address) != 1:
         return False
-    if six:
-        memcpy(node.address, bytes_, 16)
-    else:
-        memset(node.address, 0, 10)
-        node.address[10] = 0xFF
-        node.address[11] = 0xFF
-        memcpy(node.address + 12, bytes_, 4)
     # ::ffff:192.0.2.1 is IPv4's 192.0.2.1
-    node.six = six and not _is_mapped(node.address)
-    node.plain = not six
+    node.six = not _is_mapped(node.address)
     return True
 
 
@@ -227,6 +247,10 @@ def read_node(node, text, size, bare):
     node.plain = False
     if size <= 0:
         return
+    if 0x30 <= text[0] <= 0x39 and _read_four(node, text, size):
+        node.plain = True
+        node.kind = ADDRESS
+        return
     if bare and _is_unix(text, size):
         node.kind = LOCAL
         return
@@ -234,7 +258,7 @@ def read_node(node, text, size, bare):
         i = 1
         while i < size and text[i] != 0x5D:
             i += 1
-        if i == size or not _read_address(node, text + 1, i - 1, True):
+        if i == size or not _read_six(node, text + 1, i - 1):
             return
         if i + 1 < size and not _read_node_port(node, text + i + 1, size - i - 1):
             return
@@ -246,7 +270,7 @@ def read_node(node, text, size, bare):
             if colon < 0:
                 colon = i
     if colons > 1:
-        if bare and _read_address(node, text, size, True):
+        if bare and _read_six(node, text, size):
             node.kind = ADDRESS
         return
     if colons == 1:
@@ -259,8 +283,7 @@ def read_node(node, text, size, bare):
         node.kind = UNTOLD if _is_obfuscated(text, size) else MALFORMED
     elif same_word(text, size, b"unknown"):
         node.kind = UNTOLD
-    elif _read_address(node, text, size, False):
-        node.plain = colons == 0
+    elif _read_four(node, text, size):
         node.kind = ADDRESS
 
 

@@ -7,12 +7,13 @@ import errno
 import os
 import socket
 from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 
 from lasthop.errors import ListenError
 from lasthop.link import inherited
 from lasthop.link.address import AbstractAddress, Address, FdAddress, SystemdAddress, TcpAddress, UnixAddress
-from lasthop.link.permissions import NOTHING_ASKED, Asked
-from lasthop.link.socketfile import SocketFile, bind_file
+from lasthop.link.permissions import NOTHING_ASKED, Asked, permissions
+from lasthop.link.socketfile import SocketFile, bind_file, key_of
 
 LOCAL_NAME = ("localhost", "80")
 """SERVER_NAME and SERVER_PORT over ``unix:``, where there is neither: they stand in for a Host header that HTTP/1.0 may leave out."""
@@ -33,7 +34,8 @@ class Listener:
         name = listening.getsockname()
         if listening.family == socket.AF_UNIX:
             path = name if isinstance(name, str) else "@" + os.fsdecode(name[1:])
-            self.address = f"unix:{path}"
+            # A file that another process made may have another path for us than for whoever bound it.
+            self.address = f"unix:{path if file is None else file.path}"
             self.server_name, self.server_port = LOCAL_NAME
         else:
             # Accepted connections inherit it: a reply must not wait for the acknowledgement of the one before.
@@ -48,6 +50,11 @@ class Listener:
         """Whether only its owner and its group can connect, by the mode of its file. Where that is not known: no."""
         return self.file is not None and not self.file.mode & 0o002
 
+    @property
+    def key(self) -> str:
+        """What tells this address from all others of this machine, in whatever words it was asked for."""
+        return self.address if self.file is None else self.file.key
+
     def close(self, keep_file: bool = False) -> None:
         """Stop listening in this process and, unless told otherwise, remove the file if it is still ours."""
         if self.file is not None and not keep_file:
@@ -61,6 +68,18 @@ class Opener:
     def __init__(self, environment: MutableMapping[str, str], backlog: int) -> None:
         self._passed = inherited.Passed(environment)
         self.backlog = backlog
+        self._handed: dict[str, socket.socket] = {}
+        self.adopted: list[Listener] = []
+        """Those whose sockets another process made: it serves there too, and has the files, until it lets go of them."""
+
+    def use(self, handed: dict[str, socket.socket]) -> None:
+        """Take these sockets, by `Listener.key`, where an address asks for what they listen at.
+
+        What is left of those before is closed: a queue that nobody takes from must not stay open.
+        """
+        for unused in self._handed.values():
+            unused.close()
+        self._handed = handed
 
     def open(self, address: Address, asked: Asked = NOTHING_ASKED) -> list[Listener]:
         """The listeners of one address: several for a name with several addresses, or for systemd."""
@@ -68,6 +87,8 @@ class Opener:
             case TcpAddress():
                 return self._open_tcp(address)
             case UnixAddress():
+                if (adopted := self._adopt_file(address, asked)) is not None:
+                    return [adopted]
                 listening, file = bind_file(address, self.backlog, asked)
                 return [Listener(listening, file=file)]
             case AbstractAddress():
@@ -82,7 +103,31 @@ class Opener:
         listening, file = bind_file(address, self.backlog, asked, orphans_seconds=0.0)
         return Listener(listening, file=file)
 
+    def _adopt_file(self, address: UnixAddress, asked: Asked) -> Listener | None:
+        path = Path(address.path).absolute()
+        try:
+            found = path.lstat()
+        except OSError:
+            return None
+        handed = self._handed.pop(key_of(found.st_dev, found.st_ino), None)
+        if handed is None:
+            return None
+        file = SocketFile(path, found, ours=False)
+        wanted = permissions(address, asked)
+        if wanted.mode & 0o002:
+            # Let nobody in whom the other one, which still serves, would take for one of those that it let in before.
+            file.will_be(wanted.mode)
+        else:
+            file.change(address, wanted)
+        return self._adopt(Listener(handed, file=file))
+
+    def _adopt(self, listener: Listener) -> Listener:
+        self.adopted.append(listener)
+        return listener
+
     def _open_abstract(self, address: AbstractAddress) -> Listener:
+        if (handed := self._handed.pop(str(address), None)) is not None:
+            return self._adopt(Listener(handed))
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listening.bind(b"\0" + os.fsencode(address.name))
@@ -126,6 +171,10 @@ class Opener:
         missing: OSError | None = None
         try:
             for family, end in ends:
+                handed = self._handed.pop(str(TcpAddress(str(end[0]), port)), None)
+                if handed is not None:
+                    made.append(self._adopt(Listener(handed, _server_name(address.host))))
+                    continue
                 try:
                     listening = self._bind_tcp(family, (end[0], port, *end[2:]))
                 except OSError as error:

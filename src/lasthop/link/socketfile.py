@@ -32,14 +32,14 @@ log = getLogger("lasthop")
 
 
 class SocketFile:
-    """A socket's file that this process made."""
+    """A socket's file that this process made, or that it is to get from the one that did (`ours` False until then)."""
 
-    def __init__(self, path: Path, made: os.stat_result) -> None:
+    def __init__(self, path: Path, made: os.stat_result, *, ours: bool = True) -> None:
         self.path = path
         self._note(made)
         self._identity = (made.st_dev, made.st_ino)
         self._pid = os.getpid()
-        self._removed = False
+        self._ours = ours
 
     def _note(self, found: os.stat_result) -> None:
         self.uid, self.gid, self.mode = found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
@@ -58,8 +58,29 @@ class SocketFile:
         finally:
             os.close(node)
 
+    @property
+    def key(self) -> str:
+        """What tells this file from all others of this machine, whatever its path is called."""
+        return key_of(*self._identity)
+
+    def take(self) -> None:
+        """It is for us to remove from now on."""
+        self._ours = True
+
+    def give_up(self) -> None:
+        """It is another's to remove from now on."""
+        self._ours = False
+
+    def put_back(self, address: UnixAddress) -> None:
+        """Give the file the permissions again that it had when we last looked. Raises ListenError."""
+        self.change(address, Permissions(self.uid, self.gid, self.mode))
+
+    def will_be(self, mode: int) -> None:
+        """Count on this mode already: whoever decides by it whom to believe must not be more trusting than it will be."""
+        self.mode = mode
+
     def is_ours(self) -> bool:
-        """Whether the path still leads to the file that we made."""
+        """Whether the path still leads to the file that is ours."""
         try:
             found = self.path.lstat()
         except OSError:
@@ -68,13 +89,18 @@ class SocketFile:
 
     def remove(self) -> None:
         """Remove the file if it is still ours; a fork of the process that made it never does."""
-        if self._removed or os.getpid() != self._pid:
+        if not self._ours or os.getpid() != self._pid:
             return
-        self._removed = True
+        self._ours = False
         with _alone_in(self.path.parent):
             if self.is_ours():
                 with contextlib.suppress(OSError):
                     self.path.unlink()
+
+
+def key_of(device: int, inode: int) -> str:
+    """A file as those name it to each other that hand it on."""
+    return f"file:{device}:{inode}"
 
 
 def bind_file(

@@ -34,6 +34,8 @@ class Child:
         self.ready_at = 0.0
         self.turned_at = 0
         """Where in its page it notes when it last turned, in nanoseconds of the monotonic clock."""
+        self.counters: tuple[str, ...] = ()
+        """The names of the counters in its page, in their order."""
         self.accepts = True
         """Whether a new connection may still reach it: it says so once it has closed its listeners."""
         self.kill_at: float | None = None
@@ -45,9 +47,10 @@ class Child:
         """Whether it is one of those that should be there."""
         return self.stage in (Stage.BOOTING, Stage.SERVING)
 
-    def became_ready(self, turned_at: int) -> None:
+    def became_ready(self, turned_at: int, counters: str = "") -> None:
         self.ready_at = time.monotonic()
         self.turned_at = turned_at
+        self.counters = tuple(counters.split(",")) if counters else ()
         if self.stage is Stage.BOOTING:
             self.stage = Stage.SERVING
 

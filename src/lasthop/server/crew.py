@@ -17,6 +17,7 @@ from lasthop.server.child import Child, Stage
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.signals import hold, release
 from lasthop.server.slots import Slots
+from lasthop.server.tally import Tally
 
 
 class Forked(BaseException):
@@ -38,6 +39,7 @@ class Crew:
         self._loaders: list[Loader] = []
         self._selector = selector
         self._slots = Slots()
+        self.tally = Tally(self._slots)
 
     def of(self, generation: Generation) -> list[Child]:
         return [child for child in self.children if child.generation == generation.number]
@@ -148,6 +150,7 @@ class Crew:
     def remove(self, child: Child) -> None:
         """The process is gone."""
         self._forget(child.channel)
+        self.tally.bury(child)
         self._slots.give_back(child.slot)
         self.children.remove(child)
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterable
 
 from lasthop.errors import ListenError
@@ -49,11 +50,59 @@ class Listening:
             raise
         for listeners in opened.values():
             for listener in listeners:
-                log.info("listening at %s", described(listener))
+                taken = listener in self._opener.adopted
+                log.info("%s %s", "taking over" if taken else "listening at", described(listener))
+        self._opener.use({})
         self._replaced += [(text, self._open[text]) for text in opened if text in self._open]
         self._open |= opened
         self._addresses |= {str(each): each for each in addresses}
         return [listener for each in addresses for listener in self._open[str(each)]]
+
+    def use(self, handed: dict[str, socket.socket]) -> None:
+        """For the next `open`: where an address asks for what these listen at, take them (by `Listener.key`)."""
+        self._opener.use(handed)
+
+    def own(self) -> list[Listener]:
+        """Those that this server made, or took over from one that did: the others belong to whoever passed them."""
+        inherited = (address.FdAddress, address.SystemdAddress)
+        return [
+            listener
+            for text, listeners in self._open.items()
+            if not isinstance(self._addresses[text], inherited)
+            for listener in listeners
+        ]
+
+    def prepare(self, asked: permissions.Asked) -> None:
+        """Give the files that are being taken over what is asked for, and become the one whom others find there. Raises ListenError."""
+        for text, listeners in self._open.items():
+            at = self._addresses[text]
+            if isinstance(at, address.UnixAddress) and any(
+                each in self._opener.adopted for each in listeners
+            ):
+                self._change(at, asked)
+        self.renew(self._opener.adopted)
+
+    def own_adopted(self) -> None:
+        """Nobody else has what was taken over any more: its files are ours to remove."""
+        for listener in self._opener.adopted:
+            if listener.file is not None:
+                listener.file.take()
+        self._opener.adopted.clear()
+
+    def renew(self, listeners: list[Listener]) -> None:
+        """Listen once more: the length of the queue, and the pid that the kernel tells peers, are those of the last who did."""
+        for listener in listeners:
+            listener.socket.listen(self._opener.backlog)
+
+    def put_back(self, listeners: list[Listener]) -> None:
+        """Undo what another server has done to these, which was to take them over and did not."""
+        for listener in listeners:
+            if listener.file is not None:
+                try:
+                    listener.file.put_back(address.UnixAddress(str(listener.file.path)))
+                except (ListenError, OSError) as error:
+                    log.error("%s", error)
+        self.renew(listeners)
 
     def _change(self, each: address.UnixAddress, asked: permissions.Asked) -> None:
         wanted = permissions.permissions(each, asked)

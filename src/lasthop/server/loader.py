@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from lasthop.errors import LasthopError
 from lasthop.server import exits
-from lasthop.server.signals import hold, release
+from lasthop.server.signals import ended_with, hold, release
 from lasthop.server.worker import LONGEST_MESSAGE, Post, work
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -43,7 +43,8 @@ def load(post: LoaderPost) -> int:
     channel = post.channel
     with contextlib.suppress(BrokenPipeError):
         try:
-            application = post.pattern.target.load()
+            with ended_with(channel):
+                application = post.pattern.target.load()
         except LasthopError as error:
             channel.send(
                 b"failed %d " % exits.LOAD_FAILED

@@ -30,13 +30,51 @@ class PidFile:
                 f"its server is running, pid {pid}",
                 f"stop it first (kill {pid}), or another --pid",
             ) from error
-        os.ftruncate(self.descriptor, 0)
-        os.write(self.descriptor, f"{self._owner}\n".encode())
+        self._ours = True
+        self._write()
+
+    @classmethod
+    def handed(cls, path: str, descriptor: int) -> "PidFile":
+        """The file that another server has locked and is to let go of. The lock is that of the open file, which both have now."""
+        made = cls.__new__(cls)
+        made.path = Path(path).absolute()
+        made._owner = os.getpid()
+        made.descriptor = descriptor
+        made._ours = False
+        return made
+
+    def is_at(self, place: object) -> bool:
+        """Whether it is the file of this device and inode."""
+        found = os.fstat(self.descriptor)
+        return place == [found.st_dev, found.st_ino]
+
+    def take(self) -> None:
+        """It is ours alone from now on, with our pid in it."""
+        if not self._ours:
+            self._ours = True
+            self._write()
+
+    def give_up(self) -> None:
+        """Whoever has its lock with us keeps the file."""
+        self._ours = False
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close our end only: in a fork, or when others have it."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _write(self) -> None:
+        # In one piece over what is there: who reads it finds a number at each moment.
+        text = f"{self._owner}\n".encode()
+        os.pwrite(self.descriptor, text, 0)
+        os.ftruncate(self.descriptor, len(text))
 
     def remove(self) -> None:
         """Remove the file if the name still leads to the one that we lock, then let go of it."""
-        if os.getpid() == self._owner:
+        if self._ours and os.getpid() == self._owner:
             with contextlib.suppress(OSError):
                 if os.path.samestat(self.path.stat(), os.fstat(self.descriptor)):
                     self.path.unlink()
-        os.close(self.descriptor)
+        self.let_go()

@@ -43,6 +43,10 @@ class Planner:
         self.listening = Listening(settings.backlog)
         self._logs: tuple[logs.Sink, logs.Sink | None] = (error_log, None)
 
+    def binds(self, settings: "Settings") -> tuple[str, ...]:
+        """Where these settings listen."""
+        return binds(settings, self._sockets_passed)
+
     def first(self, settings: "Settings") -> Generation:
         """The one that the server starts with. Raises LasthopError."""
         self._logs = (self._logs[0], access_log(settings))
@@ -77,7 +81,7 @@ class Planner:
         if warning:
             log.warning("%s", warning)
         trust = Trust(settings)
-        listeners = self.listening.open(binds(settings, self._sockets_passed), file_permissions(settings))
+        listeners = self.listening.open(self.binds(settings), file_permissions(settings))
         trust.tell(listeners)
         return Generation(number, self._target, settings, listeners, connections, sinks, trust)
 

@@ -33,6 +33,10 @@ class Systemd:
         # Type=notify-reload wants to know when this began, to tell it from an earlier one.
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
+    def served_by(self, pid: int) -> None:
+        """The service goes on in another process, and our end is not its end."""
+        self._send(f"MAINPID={pid}")
+
     def stopping(self) -> None:
         self._send("STOPPING=1\nSTATUS=stopping")
 

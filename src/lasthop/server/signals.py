@@ -6,9 +6,12 @@ in the main thread needs it for its own wait; then the Python handler writes, as
 """
 
 import contextlib
+import fcntl
 import os
+import select
 import signal
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 EVERY = frozenset(signal.valid_signals()) - {
@@ -69,3 +72,24 @@ def hold() -> None:
 
 def release() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, EVERY)
+
+
+@contextlib.contextmanager
+def ended_with(channel: socket.socket) -> Iterator[None]:
+    """Within the block the end of a channel, or whatever comes on it, kills this process: for as long as it runs code that hears nothing.
+
+    An application that hangs while it is imported would otherwise outlive a killed supervisor, and hold the listeners where nobody answers.
+    The kernel does it (fcntl(2), F_SETSIG and O_ASYNC), so no thread is needed, and no handler of the application's is in the way.
+    """
+    flags = fcntl.fcntl(channel, fcntl.F_GETFL)
+    fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(channel, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(channel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    try:
+        looked = select.poll()
+        looked.register(channel, select.POLLIN)
+        if looked.poll(0):
+            os.kill(os.getpid(), signal.SIGKILL)  # it had ended before
+        yield
+    finally:
+        fcntl.fcntl(channel, fcntl.F_SETFL, flags)

@@ -10,6 +10,11 @@ import struct
 
 PAGE_BYTES = mmap.PAGESIZE
 
+BOARD_BYTES = 16_384
+"""Before the pages: one part that all workers see, by which they share the load evenly. A line of it belongs to each page."""
+
+_LINE_BYTES = 64
+
 _UNSIGNED = struct.Struct("=Q")
 
 
@@ -18,6 +23,8 @@ class Slots:
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("lasthop-slots", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, BOARD_BYTES)
+        self._board = board(self.descriptor)
         self._pages: list[mmap.mmap] = []
         self._free: list[int] = []
 
@@ -25,7 +32,7 @@ class Slots:
         """The number of an empty page."""
         if not self._free:
             number = len(self._pages)
-            os.ftruncate(self.descriptor, (number + 1) * PAGE_BYTES)
+            os.ftruncate(self.descriptor, BOARD_BYTES + (number + 1) * PAGE_BYTES)
             self._pages.append(page(self.descriptor, number))
             return number
         number = self._free.pop()
@@ -33,7 +40,10 @@ class Slots:
         return number
 
     def give_back(self, number: int) -> None:
-        """The worker is gone: nobody writes there any more."""
+        """The worker is gone: nobody writes there any more, and nobody must wait for it."""
+        line = (number + 1) * _LINE_BYTES
+        if line < BOARD_BYTES:
+            self._board[line : line + _LINE_BYTES] = bytes(_LINE_BYTES)
         self._free.append(number)
 
     def read(self, number: int, offset: int) -> int:
@@ -41,11 +51,16 @@ class Slots:
         return int(_UNSIGNED.unpack_from(self._pages[number], offset)[0])
 
     def close(self) -> None:
-        for each in self._pages:
+        for each in (self._board, *self._pages):
             each.close()
         os.close(self.descriptor)
 
 
 def page(descriptor: int, number: int) -> mmap.mmap:
     """One page of the shared file."""
-    return mmap.mmap(descriptor, PAGE_BYTES, offset=number * PAGE_BYTES)
+    return mmap.mmap(descriptor, PAGE_BYTES, offset=BOARD_BYTES + number * PAGE_BYTES)
+
+
+def board(descriptor: int) -> mmap.mmap:
+    """The part that all workers see."""
+    return mmap.mmap(descriptor, BOARD_BYTES)

@@ -19,11 +19,13 @@ from lasthop.server.child import Child, Stage
 from lasthop.server.crew import Crew, Forked, how_it_ended
 from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
-from lasthop.server.pidfile import PidFile
 from lasthop.server.planning import Planner
 from lasthop.server.ready import Systemd, announce
 from lasthop.server.signals import Signals
+from lasthop.server.status import Standing
+from lasthop.server.statusroom import StatusRoom
 from lasthop.server.stuck import StuckWatch
+from lasthop.server.takeover import Takeover
 from lasthop.server.target import Target, parse
 from lasthop.server.worker import IDLE_LINGER_SECONDS
 
@@ -84,7 +86,8 @@ class Supervisor:
 
             loader.become_reaper()
         self._planner = Planner(target, settings, reread, error_log)
-        self._pid_file = PidFile(str(settings.pid)) if settings.pid is not None else None
+        self._takeover = Takeover(self._planner, settings)
+        self._pid_file = self._takeover.pid_file
         try:
             self._generation = self._planner.first(settings)
         except BaseException:
@@ -97,6 +100,7 @@ class Supervisor:
         self._signals = Signals(HEARD)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._signals, selectors.EVENT_READ, None)
+        self._selector.register(self._takeover, selectors.EVENT_READ, None)
         self._crew = Crew(self._selector)
         self._announced = False
         self._took_over = False
@@ -111,10 +115,12 @@ class Supervisor:
         self._file_watch = FileWatch(self._planner.listening, self._crew)
         self._stuck_watch = StuckWatch(time.monotonic())
         self._watchdog_at = 0.0
+        self._status = StatusRoom(target, self._selector, self._crew, self._systemd, self._standing)
 
     def serve(self) -> int:
         """The loop, until the last worker has gone."""
         try:
+            self._status.open(patient=self._takeover.another_serves)
             if self._reload_fast:
                 from lasthop.server import reload
 
@@ -134,21 +140,27 @@ class Supervisor:
     def let_go(self, keep: list[Listener]) -> None:
         """In a fork: close what is the supervisor's alone, so that its end is seen and its files stay its own."""
         self._planner.listening.let_go(keep)
+        self._status.let_go()
         self._signals.close()
         self._selector.close()
         self._crew.let_go()
-        if self._pid_file is not None:
-            os.close(self._pid_file.descriptor)
+        self._takeover.let_go()
         if self._ready_fd is not None:
             os.close(self._ready_fd)
 
     def _close(self) -> None:
+        self._takeover.close()
         self._crew.close()
         self._planner.listening.close()
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._signals.close()
+        self._status.close()
+        self._signals.close()  # last: what removes files must not be ended by a second TERM
         self._selector.close()
+
+    def _standing(self) -> Standing:
+        reloading = self._reload_asked or self._next is not None or self._took_over
+        return Standing(self._generation, self._announced, reloading, self._stopping)
 
     # What happens in one turn of the loop
 
@@ -160,16 +172,27 @@ class Supervisor:
         for number in numbers:
             self._on_signal(number)
         for key, _ in events:
-            if key.data is not None:
+            if callable(key.data):
+                key.data()
+            elif key.data is not None:
                 self._hear(key.data)
         self._bury()
+        if self._takeover.turn(self._hindrance()):
+            self._stop(quick=False)
         self._check_time()
+
+    def _hindrance(self) -> str:
+        """Why this is no moment for another server to take over."""
+        if not self._announced:
+            return "is still starting"
+        return "is reloading" if self._next is not None or self._took_over or self._reload_asked else ""
 
     def _converge(self) -> None:
         """Start what is missing, and let those go that are not needed any more."""
         if self._stopping:
             return
-        if self._reload_asked and self._next is None and (self._announced or self._waits_for_change):
+        may_reload = (self._announced or self._waits_for_change) and not self._takeover.busy
+        if self._reload_asked and self._next is None and may_reload:
             self._reload_asked = False
             self._begin_reload()
         if self._next is not None:
@@ -222,8 +245,11 @@ class Supervisor:
         return len(serving) >= generation.wanted
 
     def _announce(self) -> None:
-        self._announced = True
         generation = self._generation
+        if not self._takeover.confirm(generation.settings):
+            self._stop(quick=False, code=exits.FAILED)
+            return
+        self._announced = True
         log.info("ready: %s", generation.status)
         if self._ready_fd is not None:
             announce(self._ready_fd, [each.address for each in generation.listeners])
@@ -236,7 +262,7 @@ class Supervisor:
     def _on_signal(self, number: signal.Signals) -> None:
         match number:
             case signal.SIGTERM:
-                self._stop(quick=self._stopping)
+                self._stop(quick=self._stopping and not self._takeover.is_first_term())
             case signal.SIGINT | signal.SIGQUIT:
                 self._stop(quick=True)
             case signal.SIGHUP:
@@ -274,7 +300,8 @@ class Supervisor:
             elif word == b"pid":
                 sender.pid = int(rest)
             elif word == b"ready":
-                sender.became_ready(int(rest))
+                turned_at, _, counters = rest.decode().partition(" ")
+                sender.became_ready(int(turned_at), counters)
                 log.debug("worker %s is ready", sender.pid)
             elif word == b"closed":
                 sender.accepts = False
@@ -353,7 +380,7 @@ class Supervisor:
                 self._waits_for_change = True
                 self._dismiss(self._generation)
             else:
-                self._stop(quick=True, code=code)
+                self._stop(quick=not self._takeover.another_serves, code=code)
 
     def _start_later(self, lived_seconds: float) -> None:
         self._start_after = time.monotonic() + self._backoff.delay_after(lived_seconds)
@@ -402,7 +429,13 @@ class Supervisor:
             log.info("stopping%s", " quickly" if quick else "")
             self._stopping = True
             self._code = code
-            self._systemd.stopping()
+            self._selector.unregister(self._takeover)
+            self._takeover.close()
+            if self._takeover.others_serve is None:
+                self._systemd.stopping()
+            else:
+                self._status.close()  # its address is the other one's to take
+                self._systemd.served_by(self._takeover.others_serve)
             # The workers take what is in the queues and then close their ends too. Who comes after that is refused at once and
             # can be sent elsewhere, instead of waiting in a queue that nobody will serve.
             self._planner.listening.close()
@@ -414,6 +447,8 @@ class Supervisor:
         for child in self._crew.children:
             if quick:
                 child.stop(min(QUICK_SECONDS, graceful))
+            elif self._takeover.others_serve is not None:
+                self._drain(child)
             else:
                 child.drain(min(IDLE_LINGER_SECONDS, graceful), graceful)
 
@@ -425,9 +460,11 @@ class Supervisor:
             log.error("worker %s has not ended in time; killing it", child.pid)
             child.kill_at = None
             child.signal(signal.SIGKILL)
-        settled = not self._stopping and self._next is None and self._all_ready(self._generation)
+        settled = self._next is None and self._all_ready(self._generation)
+        settled = settled and self._announced and not self._stopping and not self._takeover.busy
         if settled and self._file_watch.look(self._generation, now) is Outcome.EXIT:
             self._stop(quick=False, code=exits.FAILED)
+        self._status.look(now)
         timeout = self._generation.settings.timeout
         for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
             log.critical(

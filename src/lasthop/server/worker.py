@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
-from lasthop.server import exits, logs, slots
+from lasthop.server import exits, logs, openfiles, slots
 from lasthop.server.logs import ErrorStream, Sink
-from lasthop.server.signals import Signals, hold, release
+from lasthop.server.signals import Signals, ended_with, hold, release
 from lasthop.server.target import Application, Target
 from lasthop.server.trust import Trust
 
@@ -86,7 +86,8 @@ def work(post: Post, application: Application | None = None) -> int:
     with contextlib.suppress(BrokenPipeError):
         post.channel.send(b"pid %d" % os.getpid())
         try:
-            engine, turned_at = _boot(post, application or post.target.load())
+            with ended_with(post.channel):
+                engine, turned_at = _boot(post, application or post.target.load())
         except (ApplicationFailed, TargetError) as error:
             return _failed(post, exits.LOAD_FAILED, error)
         except LasthopError as error:
@@ -98,7 +99,9 @@ def work(post: Post, application: Application | None = None) -> int:
         # What is loaded now stays for ever. A collector that goes through all of it holds every request up.
         gc.collect()
         gc.freeze()
-        return _Serving(post, engine).run(b"ready %d" % turned_at)
+        from lasthop.engine import SLOT_FIELDS
+
+        return _Serving(post, engine).run(b"ready %d %s" % (turned_at, ",".join(SLOT_FIELDS).encode()))
     return exits.STOPPED  # the supervisor went while we booted
 
 
@@ -114,7 +117,9 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
     from lasthop import engine as compiled
 
     settings = post.settings
+    openfiles.make_room(post.connections)
     assert compiled.SLOT_SIZE <= slots.PAGE_BYTES
+    assert compiled.BOARD_SIZE == slots.BOARD_BYTES
     make: Callable[..., Engine] = compiled.Engine
     engine = make(
         application,
@@ -145,6 +150,8 @@ def _boot(post: Post, application: Application) -> tuple[Engine, int]:
         proxy_protocol=settings.proxy_protocol,
         on_notice=post.trust.notice,
         errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
+        board=slots.board(post.slots),
+        place=post.slot,
         slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
     )
     return engine, 8 * compiled.SLOT_FIELDS.index("turned_ns")
