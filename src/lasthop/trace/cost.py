@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lasthop.errors import TraceFailed
+from lasthop.fronts.orphans import ending_with_us
 from lasthop.trace.results import Cost, Stage
 
 CONNECTIONS = 1_000
@@ -66,7 +67,11 @@ class _Asking:
         command = [sys.executable, "-m", "lasthop.trace.cost", task]
         peer = stack.enter_context(
             subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=ending_with_us(),
             )
         )
         stack.callback(peer.kill)
@@ -198,9 +203,6 @@ def _answer(connection: socket.socket, request_bytes: int, reply_bytes: int) -> 
 
 def main() -> None:
     """Answer until killed, or until the asking end is gone."""
-    from lasthop.fronts.orphans import end_with_parent
-
-    end_with_parent()
     task = json.loads(sys.argv[1])
     address = task["address"]
     if isinstance(address, str):
