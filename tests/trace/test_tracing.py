@@ -300,3 +300,15 @@ def test_between_two_hosts_frames_are_as_small_as_the_wire_and_addresses_are_ask
     assert link.counters["Tcp.ActiveOpens"] == 1
     assert "Between two hosts only TCP serves" in shown(found)
     assert set() == namespaces() - before
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root")
+def test_what_a_trace_left_that_was_killed_is_cleared_away() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = {f"lasthop-client-{gone.pid}", f"lasthop-server-{gone.pid}"}
+    for name in left:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+    assert left <= namespaces()
+    trace(replace(PLAN, links=["remote"]))
+    assert set() == left & namespaces()

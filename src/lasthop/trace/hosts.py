@@ -7,11 +7,12 @@ carries.
 from __future__ import annotations
 
 import os
-import secrets
+import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from lasthop.errors import TraceFailed
 
@@ -41,8 +42,8 @@ def two_hosts() -> Iterator[Hosts]:
             "two hosts are made of network namespaces, which needs root",
             hint="sudo lasthop trace --link remote",
         )
-    mark = secrets.token_hex(3)
-    hosts = Hosts(f"lasthop-client-{mark}", f"lasthop-server-{mark}")
+    _clear_away()
+    hosts = Hosts(f"lasthop-client-{os.getpid()}", f"lasthop-server-{os.getpid()}")
     with ExitStack() as stack:
         for name in (hosts.client, hosts.server):
             _ip("netns", "add", name)
@@ -57,7 +58,15 @@ def two_hosts() -> Iterator[Hosts]:
         yield hosts
 
 
-def _ip(*words: str) -> None:
+def _clear_away() -> None:
+    """Remove what a trace left that was killed: a namespace bears the pid of whoever made it."""
+    for name, pid in re.findall(r"^(lasthop-(?:client|server)-(\d+))\b", _ip("netns", "list"), re.MULTILINE):
+        if not Path(f"/proc/{pid}").exists():
+            with suppress(TraceFailed):  # another trace clears away, too
+                _ip("netns", "del", name)
+
+
+def _ip(*words: str) -> str:
     try:
         done = subprocess.run(
             ["ip", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -70,3 +79,4 @@ def _ip(*words: str) -> None:
         raise TraceFailed(
             f"ip {' '.join(words)} failed", done.stderr.strip(), "root in a container may lack CAP_SYS_ADMIN"
         )
+    return done.stdout
