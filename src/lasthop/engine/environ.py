@@ -16,7 +16,7 @@ from cython.cimports.cpython.unicode import PyUnicode_DecodeLatin1
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.lane import DISAGREE, MALFORMED_NAMES, UNBELIEVED, UNNAMED, Service
 from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX, PyDict_SetDefault, inet_ntop
-from cython.cimports.lasthop.engine.peers import note_of
+from cython.cimports.lasthop.engine.peers import Credentials, note_of
 from cython.cimports.lasthop.http1.field import (
     COOKIE,
     FORWARDED,
@@ -125,12 +125,16 @@ def _template_of(service: Service, conn: cython.pointer(Conn)) -> dict:
     if service.poll.listeners[conn.listener].family != AF_UNIX:
         return cython.cast(dict, cython.cast(cython.pointer(PyObject), service.template_at[conn.listener]))
     if conn.peer == cython.NULL:
-        peer = note_of(cython.address(conn.who))
-        key = (conn.listener, peer)
+        # The kernel's own bytes are the key: making a Peer for each connection would cost more than the look-up.
+        raw: cython.char[16]
+        memset(raw, 0, 16)
+        memcpy(raw, cython.address(conn.who), cython.sizeof(Credentials))
+        memcpy(raw + 12, cython.address(conn.listener), 2)
+        key: bytes = raw[:16]
         template = service.peers.get(key)
         if template is None:
             template = PyDict_Copy(service.templates[conn.listener])
-            template["lasthop.peer"] = peer
+            template["lasthop.peer"] = note_of(cython.address(conn.who))
             if len(service.peers) >= _MOST_TEMPLATES:
                 service.peers.clear()
             service.peers[key] = template
