@@ -29,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "server": {"errors", "engine", "link", "settings", "http1", "lasthop"},
     "fronts": {"errors", "link"},
     "compare": {"errors", "engine", "link", "fronts", "lasthop"},
+    "trace": {"errors", "link", "fronts", "compare", "lasthop"},
     "status": {"errors", "link"},
     "cli": {
         "errors",
@@ -39,6 +40,7 @@ LAYERS: dict[str, set[str]] = {
         "server",
         "fronts",
         "compare",
+        "trace",
         "status",
         "lasthop",
     },

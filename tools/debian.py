@@ -17,7 +17,7 @@ from pathlib import Path
 PROGRAMS = {
     "test": {
         "curl": "curl", "nginx": "nginx-light", "apache2": "apache2", "haproxy": "haproxy", "caddy": "caddy",
-        "strace": "strace", "chromium": "chromium", "h2load": "nghttp2-client", "wrk": "wrk",
+        "strace": "strace", "tshark": "tshark", "ip": "iproute2", "chromium": "chromium", "h2load": "nghttp2-client", "wrk": "wrk",
         "podman": "podman", "runc": "runc",
     },
     "compare": {"nginx": "nginx-light"},

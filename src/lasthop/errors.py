@@ -302,6 +302,34 @@ class HopFailed(LasthopError):
         super().__init__(f"{what}\n{_indented(said)}" if said else what, hint)
 
 
+# Tracing
+
+
+class CaptureRefused(LasthopError):
+    """The right to capture frames is missing; everything else can still be seen."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "frames cannot be captured: that needs the right CAP_NET_RAW, which this process does not have",
+            "sudo lasthop trace ...; or give it to a copy of Python that only you may run: sudo setcap cap_net_raw+ep PYTHON",
+        )
+
+
+class StraceRefused(LasthopError):
+    """System calls cannot be seen; everything else can."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(f"system calls cannot be seen: {why}", hint)
+
+
+class TraceFailed(LasthopError):
+    """A request that was to be traced got no reply: there is nothing to show of it."""
+
+    def __init__(self, what: str, said: str = "", hint: str = "") -> None:
+        self.said = said
+        super().__init__(f"{what}\n{_indented(said)}" if said else what, hint)
+
+
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 

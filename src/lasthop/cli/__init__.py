@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "serve a WSGI application over TCP and UNIX sockets",
     "compare": "measure which link is better here, by how much, and whether that is sure",
     "front": "print the configuration of nginx, Apache, Caddy or HAProxy before the application",
+    "trace": "show what a request passes through on each link: frames, system calls, layers, cost",
     "status": "tell how running servers are: workers, requests, and how full their queues are",
     "version": "say which lasthop this is",
 }
