@@ -69,7 +69,7 @@ def serve(link: str, headers: str) -> None:
         listener.listen()
         options = {"trust_proxy": ["127.0.0.1"]} if headers == "forwarded" else {}
         believed = [True] if headers == "forwarded" else []
-        engine: Any = Engine(hello, [(listener.fileno(), "localhost", "80", *believed)], **options)  # type: ignore[no-untyped-call]
+        engine: Any = Engine(hello, [(listener.fileno(), "localhost", "80", *believed)], **options)
         child = os.fork()
         if child == 0:
             ask(link, listener.getsockname(), headers)

@@ -115,6 +115,7 @@ def show_bytes(value: int) -> str:
 HeadBytes = Annotated[int, Kind("BYTES", _bytes(64, 16 << 20), show_bytes)]
 """Of a head, or a part of one: it lies in memory while it comes."""
 BytesOrZero = Annotated[int, Kind("BYTES", _bytes(0), show_bytes)]
+ByteCount = Annotated[int, Kind("BYTES", _bytes(1), show_bytes)]
 
 
 def _whole(value: Any, least: int, most: int, rule: str) -> int:
@@ -182,9 +183,29 @@ def _one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
 
 
 Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], Kind("LEVEL", _one_of(LEVELS))]
+Interface = Annotated[Literal["auto", "wsgi", "asgi"], Kind("KIND", _one_of(("auto", "wsgi", "asgi")))]
+Loop = Annotated[Literal["asyncio", "uvloop"], Kind("LOOP", _one_of(("asyncio", "uvloop")))]
 SocketMissing = Annotated[
     Literal["restore", "warn", "exit"], Kind("POLICY", _one_of(("restore", "warn", "exit")))
 ]
+
+
+def _lifespan(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"  # TOML's own words
+    return _one_of(("auto", "on", "off"))(value)
+
+
+Lifespan = Annotated[Literal["auto", "on", "off"], Kind("WHETHER", _lifespan)]
+
+
+def _root_path(value: Any) -> str:
+    if not isinstance(value, str) or (value and not value.startswith("/")):
+        raise Misfit("it must be a path that begins with a slash, or nothing")
+    return value.rstrip("/")
+
+
+RootPath = Annotated[str, Kind("PATH", _root_path)]
 
 
 def _proxy_protocol(value: Any) -> str:

@@ -7,6 +7,8 @@ in `--help`), and then what more and what less of it does.
 A value is read by its kind also when `Settings(...)` is made in Python, so `Settings(timeout="2m")` is right and
 `Settings(workers=0)` is refused in the same words as on the command line.
 
+This module is long because it is one list.
+
 No `from __future__ import annotations` here: the annotations are read at each start, as objects.
 """
 
@@ -348,6 +350,78 @@ class Settings:
             "unless `client_max_body_size` says otherwise) comes first.",
         ),
     ] = 1 << 30
+
+    interface: Annotated[
+        kinds.Interface,
+        Says(
+            APPLICATION,
+            "What the application is: auto, wsgi or asgi",
+            "`auto` looks at it: what makes a coroutine when it is called is ASGI. Say it where a wrapper hides that.",
+        ),
+    ] = "auto"
+
+    loop: Annotated[
+        kinds.Loop,
+        Says(
+            APPLICATION,
+            "The event loop of an ASGI application: asyncio or uvloop",
+            "`uvloop` must be installed (`pip install uvloop`). lasthop itself asks little of a loop, so it matters for what the application does in it.",
+        ),
+    ] = "asyncio"
+
+    lifespan: Annotated[
+        kinds.Lifespan,
+        Says(
+            APPLICATION,
+            "Whether an ASGI application is told of the worker's start and end: auto, on or off",
+            "`auto`: an application that raises at its start has none. With `on` that keeps the worker from starting. The end has what is left of `graceful_timeout`.",
+        ),
+    ] = "auto"
+
+    root_path: Annotated[
+        kinds.RootPath,
+        Says(
+            APPLICATION,
+            "What the front has cut off the paths of an ASGI application's requests, such as /shop",
+            "The application gets it as `root_path`, and before each path.",
+        ),
+    ] = ""
+
+    ws_max_size: Annotated[
+        kinds.ByteCount,
+        Says(
+            LIMITS,
+            "The longest message of a WebSocket; above: close code 1009",
+            "After decompression, and all fragments together.",
+        ),
+    ] = 16 << 20
+
+    ws_ping_interval: Annotated[
+        kinds.SecondsOrZero,
+        Says(
+            TIME_OUTS,
+            "How often a WebSocket's peer is asked whether it is there; 0: never",
+            "It also keeps a front from closing a connection as idle (nginx: after 60 s).",
+        ),
+    ] = 20.0
+
+    ws_ping_timeout: Annotated[
+        kinds.Seconds,
+        Says(
+            TIME_OUTS,
+            "How long a WebSocket's peer has to answer",
+            "Anything that comes counts as an answer. After that the connection is closed, and the application is told of 1006.",
+        ),
+    ] = 20.0
+
+    ws_per_message_deflate: Annotated[
+        kinds.Switch,
+        Says(
+            LIMITS,
+            "Compress the messages of WebSockets whose peers offer it",
+            "A connection that has compressed messages both ways holds about 50 KB for it. `--no-ws-per-message-deflate` where many are open, or messages are small.",
+        ),
+    ] = True
 
     preload: Annotated[
         kinds.Switch,

@@ -171,7 +171,7 @@ class Running:
         self.port6: int = tcp6.getsockname()[1]
         for listener in self.listeners:
             listener.listen(self.options.pop("backlog", 1024))
-        self.engine: Any = compiled.Engine(  # type: ignore[no-untyped-call]
+        self.engine: Any = compiled.Engine(
             self.application,
             [
                 (unix.fileno(), "localhost", "", self.options.pop("believed", False)),

@@ -207,4 +207,4 @@ def test_more_than_it_compares_with_is_refused(
     from lasthop.engine import Engine
 
     with socket.socket(socket.AF_UNIX) as listener, pytest.raises(ValueError, match="at most 64"):
-        Engine(naming, [(listener.fileno(), "localhost", "80")], allow_peer=numbers)  # type: ignore[no-untyped-call]
+        Engine(naming, [(listener.fileno(), "localhost", "80")], allow_peer=numbers)

@@ -139,16 +139,3 @@ def test_a_module_is_no_application(module: Path) -> None:
     with pytest.raises(TargetError, match=r"shop\.json is a module") as caught:
         parse("shop:json").load()
     assert "shop:json.application" == caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "async def app(scope, receive, send): ...",
-        "class App:\n    async def __call__(self, scope, receive, send): ...\napp = App()",
-    ],
-)
-def test_an_asgi_application_is_refused_before_it_serves(module: Path, code: str) -> None:
-    module.write_text(code)
-    with pytest.raises(TargetError, match=r"shop\.app is an ASGI application"):
-        parse("shop:app").load()

@@ -268,9 +268,7 @@ def put_start(out, reply, status, headers):
         put(out, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
         for header in headers:
             if type(header) is tuple and PyTuple_GET_SIZE(header) == 2:
-                put_raw_field(
-                    out, reply, cython.cast(tuple, header)[0], cython.cast(tuple, header)[1]
-                )
+                put_raw_field(out, reply, cython.cast(tuple, header)[0], cython.cast(tuple, header)[1])
             elif type(header) is list and PyList_GET_SIZE(header) == 2:
                 put_raw_field(out, reply, cython.cast(list, header)[0], cython.cast(list, header)[1])
             else:

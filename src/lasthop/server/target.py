@@ -17,8 +17,8 @@ from lasthop.errors import ApplicationFailed, TargetError
 
 Application = Callable[..., Any]
 
-CO_VARARGS, CO_COROUTINE = 0x04, 0x80
-"""Flags of a code object (documented in the module inspect): it takes any arguments; its call makes a coroutine."""
+CO_VARARGS = 0x04
+"""A flag of a code object (documented in the module inspect): it takes any arguments."""
 
 
 class Call(NamedTuple):
@@ -67,24 +67,12 @@ class Target(NamedTuple):
             raise TargetError(
                 self.text, f"{at} takes no arguments: it makes the application, perhaps", f"'{self.text}()'"
             )
-        if _is_coroutine(found) or _is_coroutine(type(found).__dict__.get("__call__")):
-            raise TargetError(
-                self.text,
-                f"{at} is an ASGI application (calling it makes a coroutine), and WSGI applications are served here",
-                "the framework's WSGI application, or a bridge such as a2wsgi.ASGIMiddleware(app)",
-            )
         return found  # type: ignore[no-any-return]
 
     def _instead(self, found: object) -> str:
         if isinstance(found, ModuleType):
             return f"{self.text}.application"
-        return f"what is called with (environ, start_response) in {self.module}"
-
-
-def _is_coroutine(found: object) -> bool:
-    """Is this an ``async def``? By its code's flag: the module inspect is slow to import."""
-    code = getattr(getattr(found, "__func__", found), "__code__", None)
-    return bool(getattr(code, "co_flags", 0) & CO_COROUTINE)
+        return f"the WSGI or ASGI application in {self.module}"
 
 
 def parse(text: str) -> Target:

@@ -6,6 +6,7 @@ supervisor is gone, and the worker finishes and goes too.
 
 import contextlib
 import faulthandler
+import functools
 import gc
 import os
 import select
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
 from lasthop.link.listener import Listener
 from lasthop.server import exits, logs, openfiles, slots
+from lasthop.server.interface import interface_of
 from lasthop.server.logs import ErrorStream, Sink
 from lasthop.server.signals import Signals, ended_with, hold, release
 from lasthop.server.target import Application, Target
@@ -87,7 +89,7 @@ def work(post: Post, application: Application | None = None) -> int:
         post.channel.send(b"pid %d" % os.getpid())
         try:
             with ended_with(post.channel):
-                engine, turned_at = _boot(post, application or post.target.load())
+                booted = _boot(post, application or post.target.load())
         except (ApplicationFailed, TargetError) as error:
             return _failed(post, exits.LOAD_FAILED, error)
         except LasthopError as error:
@@ -101,7 +103,7 @@ def work(post: Post, application: Application | None = None) -> int:
         gc.freeze()
         from lasthop.engine import SLOT_FIELDS
 
-        return _Serving(post, engine).run(b"ready %d %s" % (turned_at, ",".join(SLOT_FIELDS).encode()))
+        return _Serving(post, booted).run(b"ready %d %s" % (booted.turned_at, ",".join(SLOT_FIELDS).encode()))
     return exits.STOPPED  # the supervisor went while we booted
 
 
@@ -112,49 +114,74 @@ def _failed(post: Post, code: int, error: Exception) -> int:
     return code
 
 
-def _boot(post: Post, application: Application) -> tuple[Engine, int]:
-    """The engine, and where in the slot it notes when it last turned."""
+class Booted(NamedTuple):
+    """An engine that is ready to serve."""
+
+    engine: Engine
+    threads: int
+    """How many are to call its serve()."""
+    turned_at: int
+    """Where in the slot it notes when it last turned."""
+
+
+def _boot(post: Post, application: Application) -> Booted:
+    """Make the engine that the application asks for."""
     from lasthop import engine as compiled
 
     settings = post.settings
     openfiles.make_room(post.connections)
     assert compiled.SLOT_SIZE <= slots.PAGE_BYTES
     assert compiled.BOARD_SIZE == slots.BOARD_BYTES
-    make: Callable[..., Engine] = compiled.Engine
-    engine = make(
-        application,
-        [
-            (each.socket.fileno(), each.server_name, each.server_port, post.trust.believes(each))
-            for each in post.listeners
-        ],
-        threads=settings.threads,
-        limits=compiled.Limits(
+    kind = settings.interface
+    if kind == "auto":
+        kind = interface_of(application, post.target.text)
+    listeners = [
+        (each.socket.fileno(), each.server_name, each.server_port, post.trust.believes(each))
+        for each in post.listeners
+    ]
+    options = {
+        "limits": compiled.Limits(
             line=settings.limit_request_line,
             fields=settings.limit_request_fields,
             field_size=settings.limit_request_field_size,
             head=settings.limit_request_head,
             body=settings.limit_request_body,
         ),
-        multiprocess=post.multiprocess,
-        head_timeout=settings.head_timeout,
-        body_timeout=settings.body_timeout,
-        reply_timeout=settings.reply_timeout,
-        keep_alive=settings.keep_alive,
-        max_connections=post.connections,
-        max_requests=_requests_until_retired(settings.max_requests, settings.max_requests_jitter),
-        on_retire=lambda: _tell(post.channel, b"retire"),
-        access=_access(settings.access_logformat, post.access_log),
-        log=getLogger("lasthop.engine"),
-        allow_peer=post.trust.allowed,
-        trust_proxy=post.trust.proxies,
-        proxy_protocol=settings.proxy_protocol,
-        on_notice=post.trust.notice,
-        errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
-        board=slots.board(post.slots),
-        place=post.slot,
-        slot=memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
+        "head_timeout": settings.head_timeout,
+        "body_timeout": settings.body_timeout,
+        "reply_timeout": settings.reply_timeout,
+        "keep_alive": settings.keep_alive,
+        "max_connections": post.connections,
+        "max_requests": _requests_until_retired(settings.max_requests, settings.max_requests_jitter),
+        "on_retire": lambda: _tell(post.channel, b"retire"),
+        "access": _access(settings.access_logformat, post.access_log),
+        "log": getLogger("lasthop.engine"),
+        "allow_peer": post.trust.allowed,
+        "trust_proxy": post.trust.proxies,
+        "proxy_protocol": settings.proxy_protocol,
+        "on_notice": post.trust.notice,
+        "board": slots.board(post.slots),
+        "place": post.slot,
+        "slot": memoryview(slots.page(post.slots, post.slot))[: compiled.SLOT_SIZE],
+    }
+    engine: Engine
+    if kind == "asgi":
+        from lasthop.server.looping import Looped
+
+        make = functools.partial(compiled.AsgiEngine, listeners=listeners, **options)
+        engine = Looped(application, post.target.text, settings, make)
+    else:
+        engine = compiled.Engine(
+            application,
+            listeners,
+            threads=settings.threads,
+            multiprocess=post.multiprocess,
+            errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
+            **options,
+        )
+    return Booted(
+        engine, settings.threads if kind == "wsgi" else 1, 8 * compiled.SLOT_FIELDS.index("turned_ns")
     )
-    return engine, 8 * compiled.SLOT_FIELDS.index("turned_ns")
 
 
 def _access(fmt: str, sink: Sink | None) -> "Access | None":
@@ -180,12 +207,12 @@ def _tell(channel: socket.socket, message: bytes) -> None:
 class _Serving:
     """The time from ready to the end: the engine's threads, and one loop that hears signals and the supervisor."""
 
-    def __init__(self, post: Post, engine: Engine) -> None:
+    def __init__(self, post: Post, booted: Booted) -> None:
         self._post = post
-        self._engine = engine
+        self._engine = booted.engine
         self._code = exits.STOPPED
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
-        self._serving = post.settings.threads
+        self._serving = booted.threads
         self._drained = False
         self._give_up: float | None = None
 

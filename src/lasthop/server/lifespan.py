@@ -1,0 +1,110 @@
+"""The lifespan of an ASGI application in a worker: its start before the first request, its end after the last (ASGI 3.0, "Lifespan Protocol").
+
+Knows one coroutine of the application and the four messages that it exchanges with it; nothing of connections. It is run in the worker's own loop, in one
+task from the beginning to the end, as a context manager of the application may be open in between.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+from typing import Any, Literal
+
+from lasthop.errors import ApplicationFailed
+from lasthop.server.target import users_traceback
+
+Mode = Literal["auto", "on", "off"]
+Message = dict[str, Any]
+Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
+
+log = getLogger("lasthop")
+
+
+class Lifespan:
+    """One application's, in one worker."""
+
+    def __init__(self, application: Application, text: str, mode: Mode) -> None:
+        self.state: dict[str, Any] = {}
+        """What the application put there at its start: each request gets a shallow copy."""
+        self._application = application
+        self._text = text
+        self._mode = mode
+        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    async def start(self) -> None:
+        """Let the application begin. Raises ApplicationFailed with what it said, or raised."""
+        if self._mode == "off":
+            return
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        self._told: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._messages.put_nowait({"type": "lifespan.startup"})
+        self._task = asyncio.create_task(self._run(), name="lifespan")
+        answer = await self._told.get()
+        if answer is None:
+            error = self._failure
+            self._task = None
+            if self._mode == "auto":
+                # Whoever does not know the scope raises, or returns: it has no lifespan.
+                log.debug("the application has no lifespan: %r", error)
+            elif error is None:
+                raise ApplicationFailed(
+                    self._text, "its lifespan ended before it had begun (--lifespan on)", ""
+                )
+            else:
+                raise ApplicationFailed(
+                    self._text, "its lifespan failed at its start", users_traceback(error)
+                ) from error
+        elif answer["type"] == "lifespan.startup.failed":
+            await self._end()
+            raise ApplicationFailed(
+                self._text, "its lifespan says that it cannot start", str(answer.get("message", ""))
+            )
+
+    async def stop(self, seconds: float) -> None:
+        """Let the application end, for at most so many seconds."""
+        if self._task is None:
+            return
+        self._messages.put_nowait({"type": "lifespan.shutdown"})
+        try:
+            async with asyncio.timeout(max(seconds, 0.1)):
+                answer = await self._told.get()
+        except TimeoutError:
+            log.error("the application's lifespan has not ended within %g s; it is cancelled", seconds)
+        else:
+            if answer is None and self._failure is not None:
+                log.error("the application's lifespan failed at its end", exc_info=self._failure)
+            elif answer is not None and answer["type"] == "lifespan.shutdown.failed":
+                log.error(
+                    "the application's lifespan says that it failed to end: %s", answer.get("message", "")
+                )
+        await self._end()
+
+    async def _end(self) -> None:
+        """See the task out. What it has to say after its last message is not awaited for long."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        await asyncio.wait({task}, timeout=1)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=1)
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        try:
+            await self._application(scope, self._messages.get, self._send)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, whoever waits is told
+            self._failure = error
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                log.error("the application's lifespan raised %s", type(error).__name__)
+        finally:
+            self._told.put_nowait(None)
+
+    async def _send(self, message: Message) -> None:
+        kinds = ("startup.complete", "startup.failed", "shutdown.complete", "shutdown.failed")
+        if message["type"] not in [f"lifespan.{kind}" for kind in kinds]:
+            raise RuntimeError(f"a lifespan has no message of type {message['type']!r}")
+        self._told.put_nowait(message)

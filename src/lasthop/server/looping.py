@@ -1,0 +1,100 @@
+"""The engine of an ASGI application, with the event loop and the lifespan that belong to it, as a worker runs any engine.
+
+Knows how a loop is made and ended; nothing of connections (the engine's) and of signals (the worker's). One loop from the start of the lifespan to its end, in
+the worker's main thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from lasthop.errors import MissingExtra
+from lasthop.server.lifespan import Lifespan
+
+if TYPE_CHECKING:
+    from lasthop.settings import Settings
+
+log = getLogger("lasthop.engine")
+
+
+class Looped:
+    """What `worker.Engine` asks for."""
+
+    def __init__(self, application: Any, text: str, settings: "Settings", make: Callable[..., Any]) -> None:
+        """Make the loop, and let the application begin. Raises ApplicationFailed, or MissingExtra."""
+        self._graceful_s = settings.graceful_timeout
+        self._runner = asyncio.Runner(loop_factory=_factory(settings.loop))
+        self._lifespan = Lifespan(application, text, settings.lifespan)
+        try:
+            self._runner.get_loop().set_exception_handler(_log)
+            self._runner.run(self._lifespan.start())
+            self._engine = make(
+                application,
+                state=self._lifespan.state,
+                root_path=settings.root_path,
+                websocket=_websocket(settings),
+            )
+        except BaseException:
+            self._runner.close()
+            raise
+        self._until = float("inf")
+
+    def serve(self) -> None:
+        """Serve, then let the application end."""
+        try:
+            self._runner.run(self._engine.serve())
+        finally:
+            left = min(self._graceful_s, max(0.0, self._until - time.monotonic()))
+            self._runner.run(self._lifespan.stop(left))
+
+    def drain(self, linger: float) -> None:
+        """Take no more connections, finish, close what is idle after ``linger`` seconds."""
+        self._until = min(self._until, time.monotonic() + self._graceful_s)
+        self._engine.drain(linger)
+
+    def stop(self) -> None:
+        """End soon: what still runs is cancelled."""
+        self._until = min(self._until, time.monotonic() + 1)
+        self._engine.stop()
+
+    def close(self) -> None:
+        """Free everything, once nobody serves any more."""
+        self._engine.close()
+        self._runner.close()
+
+
+def _factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if name != "uvloop":
+        return None
+    try:
+        import uvloop
+    except ImportError as error:
+        raise MissingExtra("--loop uvloop", "uvloop", "uvloop") from error
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
+
+
+def _websocket(settings: "Settings") -> Callable[..., Any] | None:
+    """What makes a session of a handshake; None where the library for it is not installed: handshakes are answered as requests then."""
+    from lasthop.engine.handshake import Terms
+
+    try:
+        from lasthop.engine.websocket import Session
+    except MissingExtra:
+        log.debug("WebSockets need: pip install websockets")
+        return None
+    terms = Terms(
+        settings.ws_max_size,
+        settings.ws_per_message_deflate,
+        settings.ws_ping_interval,
+        settings.ws_ping_timeout,
+    )
+    make: Callable[..., Any] = Session
+    return lambda headers, target: make(headers, target, settings=terms)
+
+
+def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What happens in the loop and belongs to no request."""
+    log.error("%s", context.get("message", "an error in the event loop"), exc_info=context.get("exception"))
