@@ -17,17 +17,23 @@ from cython.cimports.lasthop.engine.attendant import start_attendant
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
 from cython.cimports.lasthop.engine.coroutine import baseline, push_late, task_done
+from cython.cimports.lasthop.engine.dialogue import Dialogue
 from cython.cimports.lasthop.engine.ending import end
 from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import is_time
 from cython.cimports.lasthop.engine.lane import Lane
 from cython.cimports.lasthop.engine.linux import __ATOMIC_SEQ_CST, AF_UNIX, __atomic_load_n, __atomic_store_n
-from cython.cimports.lasthop.engine.poll import Poll, pop, ring
+from cython.cimports.lasthop.engine.poll import Poll, clock_ns, pop, ring
 from cython.cimports.lasthop.engine.scope import template_of
 from cython.cimports.lasthop.engine.turn import release, take_turn
+from cython.cimports.libc.stdint import int64_t
+from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 _ROUNDS = cython.declare(cython.int, 4)
 """How often events are taken before the loop's other callbacks have their turn."""
+_RESTARTS = cython.declare(cython.int, 1012)
+"""The close code that tells a WebSocket's peer that it may come again (IANA's registry: Service Restart)."""
+_PULSE_SECONDS = 1.0
 _CANCELLED_SECONDS = 1.0
 """How long tasks that were cancelled may take to end."""
 
@@ -64,6 +70,7 @@ class Engine(Core):
         self.lane.free_cycles = []
         self.lane.late = []
         self.lane.tasks = {}
+        self.lane.dialogues = set()
         self.lane.references = baseline(self.lane)
         self.lane.on_done = self._done
         self.lane.turn = self.turn
@@ -85,9 +92,13 @@ class Engine(Core):
             # A signal that comes just before the loop waits would else be heard only after it.
             before = signal.set_wakeup_fd(poll.bell_end, warn_on_full_buffer=False)
         ring(poll.bell_end)
+        if self.service.websocket is not None:
+            self.pulse = loop.call_later(_PULSE_SECONDS, self._look_at_dialogues)
         try:
             await self.over
         finally:
+            if self.pulse is not None:
+                self.pulse.cancel()
             if before != -2:
                 signal.set_wakeup_fd(before)
             loop.remove_reader(poll.epoll)
@@ -102,6 +113,13 @@ class Engine(Core):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCELLED_SECONDS)
+
+    def _look_at_dialogues(self):
+        """Have WebSockets ask whether their peers are there."""
+        now: int64_t = clock_ns(CLOCK_MONOTONIC)
+        for dialogue in list(self.lane.dialogues):
+            cython.cast(Dialogue, dialogue).keep_alive(now)
+        self.pulse = self.service.loop.call_later(_PULSE_SECONDS, self._look_at_dialogues)
 
     def _done(self, task):
         task_done(self.lane, task)
@@ -119,6 +137,8 @@ class Engine(Core):
             ring(poll.attendant_bell_end)
         if poll.draining and not poll.drain_begun:
             self.begin_drain()
+            for dialogue in list(lane.dialogues):
+                cython.cast(Dialogue, dialogue).leave(_RESTARTS)
         try:
             while collect(poll, 0) > 0 or poll.first != cython.NULL:
                 while True:

@@ -11,6 +11,8 @@ import cython
 from cython.cimports.cpython.object import PyObject_Call
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.lasthop.engine.cycle import COMPLETE, UNSTARTED, Cycle
+from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialogue
+from cython.cimports.lasthop.engine.ending import Holder
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import Lane, Service
@@ -74,9 +76,23 @@ def call_coroutine(lane, conn, base, took, size, whole):
     """
     service: Service = lane.service
     cycle: Cycle
+    dialogue: Dialogue
     exchange: Exchange
     is_head: cython.bint = lane.head.method_size == 4 and memcmp(base + lane.head.method, b"HEAD", 4) == 0
-    task: object = None
+    has_ended: cython.bint
+    environ: dict = None
+    scope: dict
+    if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
+        environ = build_environ(service, cython.address(lane.head), base, conn)
+    scope = build_scope(service, cython.address(lane.head), base, conn, environ)
+    lane.poll.count[REQUESTS] += 1
+    lane.poll.count[IN_APPLICATION] += 1
+    if scope["type"] == "websocket":
+        dialogue = open_dialogue(lane, conn, base, took, size, scope, environ)
+        if dialogue.step == ASKED:
+            _run(lane, dialogue, scope, dialogue.receive, dialogue.send)
+        dialogue.begin()
+        return 0
     if lane.free_cycles:
         cycle = lane.free_cycles.pop()
     else:
@@ -85,9 +101,8 @@ def call_coroutine(lane, conn, base, took, size, whole):
     exchange.begin(conn, cython.address(lane.head), is_head)
     exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, whole)
     exchange.intake.hasty = True
-    if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
-        cycle.environ = build_environ(service, cython.address(lane.head), base, conn)
-    cycle.scope = build_scope(service, cython.address(lane.head), base, conn, cycle.environ)
+    cycle.environ = environ
+    cycle.scope = scope
     cycle.conn = conn
     cycle.stage = UNSTARTED
     cycle.in_turn = True
@@ -99,29 +114,9 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.dropped = 0
     if service.access is not None:
         cycle.began = clock_ns(CLOCK_MONOTONIC)
-    lane.poll.count[REQUESTS] += 1
-    lane.poll.count[IN_APPLICATION] += 1
     conn.holder = cython.cast(cython.p_void, cycle)
     Py_INCREF(cycle)
-    try:
-        coroutine = service.application(cycle.scope, cycle.receiver, cycle.sender)
-        if type(coroutine) is not CoroutineType:
-            coroutine = _await(coroutine)
-        task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
-        coroutine = None
-    except _INTERRUPTS:
-        raise
-    except BaseException:
-        service.poll.count[ERRORS] += 1
-        service.log_error("the application failed")
-        cycle.finish(None)
-    else:
-        if task.done():
-            cycle.finish(task)
-            task = None
-        else:
-            lane.tasks[task] = cycle
-            task.add_done_callback(lane.on_done)
+    has_ended = _run(lane, cycle, scope, cycle.receiver, cycle.sender)
     cycle.in_turn = False
     if cycle.conn == cython.NULL:  # the peer went meanwhile
         pass
@@ -130,19 +125,47 @@ def call_coroutine(lane, conn, base, took, size, whole):
     else:
         exchange.intake.keep_source()
         cycle._rest()
-    if task is None:
+    if has_ended:
         _give_back(lane, cycle)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: object) -> cython.int:
+    """Make the task: has it ended already?"""
+    task: object
+    try:
+        coroutine = lane.service.application(scope, receiver, sender)
+        if type(coroutine) is not CoroutineType:
+            coroutine = _await(coroutine)
+        task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
+    except _INTERRUPTS:
+        raise
+    except BaseException:
+        lane.poll.count[ERRORS] += 1
+        lane.service.log_error("the application failed")
+        holder.finish(None)
+        return 1
+    if task.done():
+        holder.finish(task)
+        return 1
+    lane.tasks[task] = holder
+    task.add_done_callback(lane.on_done)
     return 0
 
 
 def task_done(lane, task):
     """A coroutine that did not end at once has ended."""
-    cycle: Cycle = lane.tasks.pop(task, None)
-    if cycle is None:
+    holder: Holder = lane.tasks.pop(task, None)
+    if holder is None:
         return
-    cycle.finish(task)
+    holder.finish(task)
     lane.settle()
-    _give_back(lane, cycle)
+    if isinstance(holder, Cycle):
+        cycle: Cycle = cython.cast(Cycle, holder)
+        holder = None
+        _give_back(lane, cycle)
 
 
 def push_late(lane):

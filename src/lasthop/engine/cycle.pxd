@@ -57,4 +57,3 @@ cdef class Cycle(Holder):
     cdef int _leave(self) except -1
     cdef int _rest(self) except -1
     cdef int _refuse_body(self) except -1
-    cdef int finish(self, object task) except -1

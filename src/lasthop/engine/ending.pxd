@@ -9,6 +9,7 @@ from lasthop.engine.poll cimport Poll
 cdef class Holder:
     cdef int wake(self, uint32_t events) except -1
     cdef void lose(self) noexcept
+    cdef int finish(self, object task) except -1
 
 cdef close_sent(Service service, Exchange exchange)
 cdef int go_on(Lane lane, Conn* conn, Exchange exchange) except -1

@@ -38,6 +38,10 @@ class Holder:
     def lose(self):
         """The connection is over, and freed when this returns."""
 
+    def finish(self, task):
+        """The coroutine has ended, in `task`; None: it could not even begin, and that is logged."""
+        raise NotImplementedError
+
 
 def close_sent(service, exchange):
     if exchange.closing is not None:

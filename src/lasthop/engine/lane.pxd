@@ -58,7 +58,8 @@ cdef class Lane:
     # Of an ASGI application
     cdef list free_cycles       # what served a request and can serve another
     cdef list late              # cycles that have given something which is not sent yet
-    cdef dict tasks             # those that run, and their cycles
+    cdef dict tasks             # those that run, and their holders
+    cdef set dialogues          # WebSockets whose connections are open
     cdef object task            # makes a task of a coroutine
     cdef dict task_options      # with these options
     cdef object on_done         # called when one has ended
