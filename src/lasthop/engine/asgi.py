@@ -7,7 +7,9 @@ that is ready in one go. There is no transport, no protocol and no callback for 
 """
 
 import asyncio
+import os
 import signal
+import socket
 import sys
 import threading
 
@@ -38,6 +40,13 @@ _CANCELLED_SECONDS = 1.0
 """How long tasks that were cancelled may take to end."""
 
 
+def _path_of(fd) -> str:
+    """The path of a UNIX socket; an abstract name as `--bind` has it."""
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        path = listener.getsockname()
+    return "@" + path[1:].decode("utf-8", "replace") if isinstance(path, bytes) else path
+
+
 class Engine(Core):
     """A worker's engine: give it an ASGI application and listening sockets (`Core`), await `serve` in an event loop.
 
@@ -52,9 +61,9 @@ class Engine(Core):
         self.service.websocket = websocket
         self.service.scope_peers = {}
         self.service.scopes = []
-        for place, (_, name, port, *_) in enumerate(listeners):
+        for place, (fd, name, port, *_) in enumerate(listeners):
             over_unix = self.service.poll.listeners[place].family == AF_UNIX
-            server = (name, None) if over_unix else (name, int(port))
+            server = (_path_of(fd), None) if over_unix else (name, int(port))
             self.service.scopes.append(template_of(server, root_path, state is not None))
         self.service.poll.looped = True
 

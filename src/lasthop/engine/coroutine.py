@@ -111,6 +111,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.lost = False
     cycle.with_trailers = False
     cycle.late = False
+    cycle.pushed = False
     cycle.dropped = 0
     if service.access is not None:
         cycle.began = clock_ns(CLOCK_MONOTONIC)

@@ -34,6 +34,7 @@ cdef class Cycle(Holder):
     cdef bint lost              # the peer went before the reply was complete
     cdef bint with_trailers     # the application promised trailers
     cdef bytes trailer
+    cdef bint pushed            # something of the reply may have left
     cdef bint late              # something is given and not sent, to be sent at the end of the round
     cdef int dropped            # messages since the peer went
     cdef int64_t began

@@ -170,13 +170,20 @@ class Cycle:
                 raise TypeError(f"the body of a reply must be bytes, not {type(body).__name__}")
             body = bytes(body)
         piece = body
+        if (
+            exchange.reply.length >= 0
+            and exchange.body_bytes + PyBytes_GET_SIZE(piece) > exchange.reply.length
+            and not exchange.is_head
+        ):
+            exchange.keep_alive = False
+            raise RuntimeError(
+                f"the body of the reply is longer than its Content-Length of {exchange.reply.length} bytes"
+            )
         if not more and not exchange.head_out and not self.with_trailers:
             exchange.end_head(PyBytes_GET_SIZE(piece))
         exchange.give(piece)
         if more:
             self.stage = BODY
-            if exchange.overrun:
-                self._check_length()
             return self._pushed()
         if self.with_trailers:
             self.stage = TRAILERS
@@ -312,6 +319,7 @@ class Cycle:
         conn: cython.pointer(Conn) = self.conn
         if not self.in_turn:
             seized = self._seize()
+        self.pushed = True
         sent = self.exchange.flush()
         if sent == GONE:
             if seized:
@@ -506,6 +514,8 @@ class Cycle:
         if self.stage == COMPLETE or self.conn == cython.NULL:
             return 0
         exchange.file = None
+        if exchange.head_out and not self.pushed:
+            exchange.take_back()
         if exchange.head_out:
             # The peer must not take what it has for the whole.
             exchange.keep_alive = False

@@ -57,6 +57,7 @@ cdef class Exchange:
     cdef int give_descriptor(self, object file, int fd, off_t at, int64_t count, bint whole) except -1
     cdef int give_break(self) except -1
     cdef int give_trailer(self, bytes lines) except -1
+    cdef int take_back(self) except -1
     cdef int give_end(self) except -1
     cdef int flush(self) except -2
     cdef int _blocked(self) except -2

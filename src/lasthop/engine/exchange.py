@@ -325,6 +325,20 @@ class Exchange:
             self._queue(b"0\r\n%b\r\n" % lines)
         return 0
 
+    def take_back(self):
+        """Nothing of what was given has left, and nothing of it shall: another reply is to be given."""
+        self.out.size = 0
+        self.out_at = 0
+        self.parts = []
+        self.part = 0
+        self.part_at = 0
+        self.unsent = 0
+        self.body_bytes = 0
+        self.head_out = False
+        self.silent = False
+        self.overrun = False
+        return 0
+
     def give_end(self):
         """The body is complete as far as the application is concerned. A reply that fell short of its length cannot keep the connection."""
         if not self.head_out:

@@ -5,7 +5,6 @@ task from the beginning to the end, as a context manager of the application may 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from logging import getLogger
 from typing import Any, Literal
@@ -16,6 +15,9 @@ from lasthop.server.target import users_traceback
 Mode = Literal["auto", "on", "off"]
 Message = dict[str, Any]
 Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
+
+CLEARING_SECONDS = 0.4
+"""Of the time that a worker has for its end, what is kept for ending an application that does not end."""
 
 log = getLogger("lasthop")
 
@@ -67,7 +69,7 @@ class Lifespan:
             return
         self._messages.put_nowait({"type": "lifespan.shutdown"})
         try:
-            async with asyncio.timeout(max(seconds, 0.1)):
+            async with asyncio.timeout(max(seconds - CLEARING_SECONDS, 0.1)):
                 answer = await self._told.get()
         except TimeoutError:
             log.error("the application's lifespan has not ended within %g s; it is cancelled", seconds)
@@ -85,10 +87,9 @@ class Lifespan:
         task, self._task = self._task, None
         if task is None:
             return
-        await asyncio.wait({task}, timeout=1)
+        await asyncio.wait({task}, timeout=CLEARING_SECONDS / 4)
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({task}, timeout=1)
+        await asyncio.wait({task}, timeout=CLEARING_SECONDS / 4)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
