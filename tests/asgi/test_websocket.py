@@ -181,7 +181,7 @@ def test_without_anybody_left_nothing_is_left(start: Start) -> None:
     for _ in range(20):
         peer = held(talk(server))
         peer.send("hello")
+        assert "hello" == peer.recv(timeout=20)
         peer.socket.shutdown(socket.SHUT_RDWR)
-        peer.close()
     until(lambda: server.said().count("websocket ended") == 20, server.said)
     quiet(server)
