@@ -143,6 +143,20 @@ def test_two_sites_never_share_a_name() -> None:
         assert len(paths) == len(names)
 
 
+def test_one_name_may_have_a_site_on_each_port() -> None:
+    application = UnixAddress("/run/app.sock")
+    for name, mark in (("nginx", "upstream "), ("haproxy", "backend ")):
+        names = {
+            line.split()[1]
+            for port in (80, 81, 8080)
+            for line in FRONTS[name]
+            .site(Hop(application=application, server_name="localhost", entrance=TcpAddress("0.0.0.0", port)))
+            .splitlines()
+            if line.startswith(mark)
+        }
+        assert 3 == len(names)
+
+
 def test_the_links_under_test_are_sockets(directory: Path, server: Serving) -> None:
     path = directory / "link"
     os.link(server.unix.removeprefix("unix:"), path)

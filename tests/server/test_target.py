@@ -68,7 +68,7 @@ def test_calls_a_factory(module: Path) -> None:
 def test_a_module_that_is_not_there(module: Path) -> None:
     with pytest.raises(TargetError, match="there is no module 'shop'") as caught:
         parse("shop:app").load()
-    assert "--chdir or --pythonpath" in caught.value.hint
+    assert "--chdir and --pythonpath" in caught.value.hint
 
 
 def test_a_submodule_that_is_not_there(module: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lasthop.errors import MissingExtra
-from lasthop.fronts.hop import Hop, refuse_controls
+from lasthop.fronts.hop import EVERYWHERE, Hop, refuse_controls
 from lasthop.link.address import TcpAddress
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -80,6 +80,8 @@ def comment(value: object) -> Written:
 def slug(hop: Hop) -> Written:
     """A word for what must have another name in another site's file: `shop_example_org`, `run_shop_sock_1f2e3d4c`."""
     place = hop.server_name or str(hop.application).removeprefix("unix:")
+    if hop.server_name and hop.entrance.port != EVERYWHERE.port:
+        place += f".{hop.entrance.port}"  # one name may have a site on each port
     words = re.sub(r"[^a-z0-9]+", "_", place.lower()).strip("_")
     if words == place.replace(".", "_") and len(words) <= LONGEST_SLUG:
         return Written(words)

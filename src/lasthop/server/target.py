@@ -137,7 +137,7 @@ def _import(target: Target) -> ModuleType:
             raise TargetError(
                 target.text,
                 f"there is no module {error.name!r}",
-                f"--chdir or --pythonpath with the directory that holds it; {where} and Python's own were searched",
+                f"begin in the directory that holds it (lasthop serve has --chdir and --pythonpath for it); {where} and Python's own were searched",
             ) from error
         raise ApplicationFailed(
             target.text, f"importing {target.module} failed", users_traceback(error)

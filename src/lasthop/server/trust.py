@@ -88,6 +88,9 @@ def _sentence(kind: str, environ: dict[str, Any], more: str) -> str:
                 f"Forwarded and X-Forwarded-* of a request from {who} disagree; the latter count, and Forwarded was "
                 'dropped; the front should clear what it does not set, nginx by: proxy_set_header Forwarded "";'
             )
+        case "unproxied" if "not trusted" in more:
+            option = f"--allow-peer {_name_of(peer)}" if peer is not None else f"--trust-proxy {who}"
+            return f"a connection from {who} was closed: {more}; if that is the front: {option}"
         case "unproxied":
             return (
                 f"a connection from {who} was closed: {more}; with --proxy-protocol each connection begins with a line "
