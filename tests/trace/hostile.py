@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,3 +27,8 @@ def closes(environ: dict[str, Any], start_response: StartResponse) -> Iterable[b
 def chunks(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [])
     return iter([b"one", b"two"])
+
+
+def waits(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    threading.Event().wait(30)
+    return refuses(environ, start_response)

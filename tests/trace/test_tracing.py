@@ -206,10 +206,16 @@ def test_nothing_that_was_sent_reaches_the_terminal_as_a_command() -> None:
     assert [] == [letter for letter in text if not letter.isprintable() and letter != "\n"]
 
 
-def test_a_request_that_fails_says_why_and_the_rest_is_shown() -> None:
+def test_an_error_is_a_reply_and_is_traced() -> None:
     found = trace(replace(PLAN, target="tests.trace.hostile:refuses"))
+    assert ({}, {"unix", "tcp"}) == (found.failed, set(found.links))
+    assert "HTTP/1.1 500 Internal Server Error" in json.dumps(found.plain())
+
+
+def test_a_request_without_a_reply_says_so() -> None:
+    found = trace(replace(PLAN, target="tests.trace.hostile:waits", reply_seconds=1.0))
     assert {"unix", "tcp"} == set(found.failed)
-    assert "replies 500" in shown(found)
+    assert "no reply" in shown(found)
 
 
 def test_the_json_holds_all_and_can_be_read(plain: Trace) -> None:

@@ -107,6 +107,8 @@ class Plan:
     """Connections at the same moment; 0: no burst."""
     expect_status: int = 0
     """The status that replies must have; 0: any of 2xx and 3xx."""
+    any_status: bool = False
+    """Whatever the application replies will do; a front's own 502 will not."""
     start_seconds: float = 20.0
     reply_seconds: float = 10.0
     """How long a reply may take."""

@@ -132,7 +132,14 @@ class _Watch:
         """Put it up, watch, end it."""
         cell = Cell(self._plan.target, self._link, connections=1)
         # The stand's own request, by which it sees that the hop works, has another mark.
-        stand_plan = Plan({self._link: cell}, self._plan.request, workers=1, threads=1)
+        stand_plan = Plan(
+            {self._link: cell},
+            self._plan.request,
+            workers=1,
+            threads=1,
+            any_status=True,
+            reply_seconds=self._plan.reply_seconds,
+        )
         with Stand.here(stand_plan) as stand, stand.up({self._link: cell}) as (standing, failures):
             if failures:
                 raise TraceFailed(failures[self._link])
