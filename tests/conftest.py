@@ -32,9 +32,10 @@ if "SANITIZED" in os.environ:
 
 
 BESIDE = (
-    "http1/", "link/", "test_", "compare/test_verdict.py", "compare/test_statistics.py", "compare/test_page.py",
+    "asgi/", "http1/", "link/", "test_", "trace/test_layers.py", "trace/test_messages.py", "compare/test_verdict.py", "compare/test_statistics.py", "compare/test_page.py",
     "engine/test_environ.py", "engine/test_exchange.py", "engine/test_forwarded.py", "engine/test_input.py", "engine/test_intake.py",
     "engine/test_peers.py", "engine/test_replies.py", "engine/test_turn.py", "engine/test_wsgi.py",
+    "engine/test_websocket.py", "engine/test_websocket_agreement.py", "engine/test_handshake.py",
     "live/test_frameworks.py", "live/test_hostile.py", "live/test_smuggling.py", "live/test_upload.py", "live/test_validator.py",
 )  # fmt: skip
 """Tests that mostly wait, and neither measure nor look at the whole machine: `make test` runs them two at a time."""

@@ -93,14 +93,14 @@ def _add(group: argparse._ArgumentGroup, name: str) -> None:
         *([f"--{says.alias}"] if says.alias else []),
     ]
     text = says.short.replace("%", "%%").replace("`", "")
+    default = default_of(name)
+    if default is not None and default is not False and default != ():
+        text += f" (default: {kind.show(default).replace('%', '%%')})"
     if kind.switch:
         group.add_argument(
             *names, dest=name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
         )
         return
-    default = default_of(name)
-    if default not in (None, ()):
-        text += f" (default: {kind.show(default).replace('%', '%%')})"
     group.add_argument(
         *names,
         dest=name,

@@ -47,12 +47,14 @@ class Generation:
         self.error_log, self.access_log = logs
         self.trust = trust
         self.loader: Loader | None = None
+        self.threads = settings.threads
+        """How many requests a worker has room for; 0 when its workers, which know the application, run event loops."""
 
     @property
     def status(self) -> str:
         """In words, for people."""
-        threads = self.settings.threads
-        return f"{self.wanted} worker{'s' * (self.wanted > 1)}, {threads} thread{'s' * (threads > 1)} each"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else "an event loop"
+        return f"{self.wanted} worker{'s' * (self.wanted > 1)}, {threads} each"
 
     def post(self, channel: socket.socket, slots: int, slot: int) -> Post:
         """What one of its workers is given."""

@@ -158,9 +158,12 @@ class QueueWatch:
         if load.threads and load.busy >= load.threads:
             why = f"all {load.threads} threads are busy"
             remedy = "more --threads when requests wait for others, more --workers when they compute"
-        elif load.threads and load.connections >= load.most_connections:
+        elif load.most_connections and load.connections >= load.most_connections:
             why = f"the workers have as many connections as they may, {load.most_connections}"
             remedy = "more --max-connections, or a front that keeps fewer idle ones"
+        elif not load.threads:
+            why = f"workers accept too slowly ({load.busy} requests are under way)"
+            remedy = "more --workers, or a look at what holds their event loops up"
         else:
             why = f"workers accept too slowly ({load.busy} of {load.threads} threads are busy)"
             remedy = "more --workers, or a look at what holds them up (lasthop status)"

@@ -96,7 +96,7 @@ class Account:
             "totals": {name: total.get(field, 0) for name, field in COUNTERS.items()}
             | {
                 "workers_serving": serving,
-                "threads": serving * settings.threads,
+                "threads": serving * generation.threads,
                 "workers_died": self._crew.tally.died,
             },
             "kernel": {

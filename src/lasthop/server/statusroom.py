@@ -73,7 +73,7 @@ class StatusRoom:
         generation = self._standing().generation
         return Load(
             total.get("busy", 0),
-            len(serving) * generation.settings.threads,
+            len(serving) * generation.threads,
             total.get("connections", 0),
             len(serving) * generation.connections,
         )

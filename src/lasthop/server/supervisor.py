@@ -300,7 +300,10 @@ class Supervisor:
             elif word == b"pid":
                 sender.pid = int(rest)
             elif word == b"ready":
-                turned_at, _, counters = rest.decode().partition(" ")
+                turned_at, threads, counters = rest.decode().split(" ")
+                for generation in filter(None, (self._generation, self._next)):
+                    if generation.number == sender.generation:
+                        generation.threads = int(threads)
                 sender.became_ready(int(turned_at), counters)
                 log.debug("worker %s is ready", sender.pid)
             elif word == b"closed":

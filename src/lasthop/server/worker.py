@@ -103,7 +103,9 @@ def work(post: Post, application: Application | None = None) -> int:
         gc.freeze()
         from lasthop.engine import SLOT_FIELDS
 
-        return _Serving(post, booted).run(b"ready %d %s" % (booted.turned_at, ",".join(SLOT_FIELDS).encode()))
+        return _Serving(post, booted).run(
+            b"ready %d %d %s" % (booted.turned_at, booted.shown, ",".join(SLOT_FIELDS).encode())
+        )
     return exits.STOPPED  # the supervisor went while we booted
 
 
@@ -120,6 +122,8 @@ class Booted(NamedTuple):
     engine: Engine
     threads: int
     """How many are to call its serve()."""
+    shown: int
+    """How many requests it has room for, as the status tells it; 0: it runs an event loop."""
     turned_at: int
     """Where in the slot it notes when it last turned."""
 
@@ -179,9 +183,8 @@ def _boot(post: Post, application: Application) -> Booted:
             errors=ErrorStream(post.error_log) if post.error_log.path is not None else None,
             **options,
         )
-    return Booted(
-        engine, settings.threads if kind == "wsgi" else 1, 8 * compiled.SLOT_FIELDS.index("turned_ns")
-    )
+    threads, shown = (settings.threads, settings.threads) if kind == "wsgi" else (1, 0)
+    return Booted(engine, threads, shown, 8 * compiled.SLOT_FIELDS.index("turned_ns"))
 
 
 def _access(fmt: str, sink: Sink | None) -> "Access | None":

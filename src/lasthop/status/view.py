@@ -29,10 +29,12 @@ def view(document: dict[str, Any]) -> View:
     settings, totals = _part(document, "settings"), _part(document, "totals")
     threads, workers = _count(settings, "threads"), _count(settings, "workers")
     listeners = _parts(document, "listeners")
+    is_looped = bool(_count(totals, "workers_serving")) and not _count(totals, "threads")
+    room = "an event loop" if is_looped else f"{threads:,} thread{'s' * (threads != 1)}"
     parts = [
-        f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}, {threads:,} thread{'s' * (threads != 1)} each",
+        f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}, {room} each",
         *(_queue(each) for each in listeners),
-        f"{_count(totals, 'threads_busy'):,} of {_count(totals, 'threads'):,} threads busy",
+        _busy(totals, is_looped),
         f"{(requests := _count(totals, 'requests')):,} request{'s' * (requests != 1)}",
     ]
     for name, words in (
@@ -122,6 +124,13 @@ def _part(document: dict[str, Any], name: str) -> dict[str, Any]:
 def _parts(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     value = document.get(name)
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _busy(totals: dict[str, Any], is_looped: bool) -> str:
+    busy = _count(totals, "threads_busy")
+    if is_looped:
+        return f"{busy:,} under way"
+    return f"{busy:,} of {_count(totals, 'threads'):,} threads busy"
 
 
 def _count(document: dict[str, Any], name: str) -> int:

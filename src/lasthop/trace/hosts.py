@@ -61,7 +61,7 @@ def two_hosts() -> Iterator[Hosts]:
 def _clear_away() -> None:
     """Remove what a trace left that was killed: a namespace bears the pid of whoever made it."""
     for name, pid in re.findall(r"^(lasthop-(?:client|server)-(\d+))\b", _ip("netns", "list"), re.MULTILINE):
-        if not Path(f"/proc/{pid}").exists():
+        if int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists():
             with suppress(TraceFailed):  # another trace clears away, too
                 _ip("netns", "del", name)
 
