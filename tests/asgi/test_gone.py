@@ -209,9 +209,9 @@ def test_a_loop_that_does_not_turn_is_shown_and_replaced(start: Start) -> None:
 
 
 def test_a_loop_that_rests_is_not_stuck(start: Start) -> None:
-    server = start("applications:app", "--timeout", "1")
+    server = start("applications:app", "--timeout", "3")
     connection = ask(server)
     connection.request("GET", "/pid")
     before = connection.getresponse().read()
-    connection.request("GET", "/sleep?2.5")
+    connection.request("GET", "/sleep?6")
     assert before == connection.getresponse().read()

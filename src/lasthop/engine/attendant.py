@@ -176,8 +176,8 @@ def _attend(arg: cython.p_void) -> cython.p_void:
             quiet = now
         if (
             waiting
-            and now - turned > _PROOF_NS
-            and now - asked > _PROOF_NS
+            and now - turned > (_PROOF_NS // 2 if poll.looped else _PROOF_NS)
+            and now - asked > (_PROOF_NS // 2 if poll.looped else _PROOF_NS)
             and (
                 poll.looped
                 or poll.serving - __atomic_load_n(cython.address(poll.parked), __ATOMIC_SEQ_CST) > 1

@@ -107,7 +107,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.stage = UNSTARTED
     cycle.in_turn = True
     cycle.body_taken = False
-    cycle.left = False
+    cycle.left = conn.half_closed  # an event that told of it came with the request, and will not come again
     cycle.lost = False
     cycle.with_trailers = False
     cycle.late = False

@@ -102,6 +102,12 @@ class Dialogue:
         if self.conn == cython.NULL:
             return 0
         intake.keep_source()
+        if self.conn.half_closed:
+            # The event that told of it came with the handshake, and will not come again.
+            if self.step == ASKED:
+                end(self.service, self.conn)
+                return 0
+            self.conn.drained = False
         if self.step == TALKING and intake.source_end != intake.source_at:
             self.session.feed_raw(intake.source + intake.source_at, intake.source_end - intake.source_at)
             intake.source_at = intake.source_end
