@@ -14,7 +14,7 @@ from lasthop.cli.words import Parser, did_you_mean, say
 from lasthop.errors import LasthopError, Stopped, UsageError
 
 COMMANDS = {
-    "serve": "serve a WSGI application over TCP and UNIX sockets",
+    "serve": "serve a WSGI or ASGI application over TCP and UNIX sockets",
     "compare": "measure which link is better here, by how much, and whether that is sure",
     "front": "print the configuration of nginx, Apache, Caddy or HAProxy before the application",
     "trace": "show what a request passes through on each link: frames, system calls, layers, cost",

@@ -16,7 +16,7 @@ from lasthop.sources import CONFIG_VARIABLE, OWN_FILE, Found, gather
 USAGE = "lasthop serve MODULE:ATTRIBUTE [option ...]"
 
 DESCRIPTION = f"""\
-Serve a WSGI application. An option's value comes from the command line, else from the environment (LASTHOP_WORKERS for
+Serve a WSGI or ASGI application. An option's value comes from the command line, else from the environment (LASTHOP_WORKERS for
 --workers), else from {OWN_FILE} ([server]) or pyproject.toml ([tool.lasthop]) in the working directory, else it is the default.
 Durations: 30, 1500ms, 2m. Sizes: 8190, 8k, 1GiB."""
 

@@ -52,7 +52,6 @@ cdef class Cycle(Holder):
     cdef object _pushed(self)
     cdef int _check_length(self) except -1
     cdef int push(self) except -2
-    cdef int _seize(self) noexcept
     cdef int _complete(self) except -1
     cdef int _account(self) except -1
     cdef int _leave(self) except -1

@@ -6,7 +6,7 @@ is owed when they do not. The bytes of the reply are an `Exchange`'s, those of t
 
 **Two ways through.** Mostly the coroutine runs to its end at once, when its task is made (eager tasks, Python 3.12): then all happens in the connection's
 turn, nothing waits, and no future is made. Else the connection hangs on the cycle as its `Holder`: the turn tells it what happens, and a message that
-completes the reply lets go of the connection wherever the coroutine runs. In between `_seize` says whether the connection may be touched: it may not
+completes the reply lets go of the connection wherever the coroutine runs. In between `seize` says whether the connection may be touched: it may not
 while its own turn is still to come.
 
 This module is long because the messages of a reply, their order, and the connection under them are one state machine.
@@ -21,25 +21,21 @@ import cython
 from cython.cimports.cpython.bytes import PyBytes_GET_SIZE
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.lasthop.engine.connection import (
-    BUSY,
     CALLED,
     CALLED_BODY,
     CALLED_SENDING,
     SENDING,
-    WAITING,
     Conn,
 )
-from cython.cimports.lasthop.engine.ending import close_sent, end, go_on, refuse_late
+from cython.cimports.lasthop.engine.ending import close_sent, end, go_on, refuse_late, seize, wake_all
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, Exchange
 from cython.cimports.lasthop.engine.hold import hold
 from cython.cimports.lasthop.engine.intake import PEER_GONE
 from cython.cimports.lasthop.engine.lane import Service
 from cython.cimports.lasthop.engine.linux import (
-    __ATOMIC_SEQ_CST,
     EPOLLERR,
     EPOLLHUP,
     EPOLLIN,
-    __atomic_compare_exchange_n,
 )
 from cython.cimports.lasthop.engine.poll import (
     ERRORS,
@@ -116,7 +112,7 @@ class Cycle:
             message = self._message()
             if message is not None:
                 return message
-            if not self.body_taken and not self.in_turn and self._seize():
+            if not self.body_taken and not self.in_turn and seize(self.conn):
                 rest(self.poll, self.conn, CALLED_BODY, self.poll.body_ns)
             future = self.service.loop.create_future()
             if self.reading is None:
@@ -129,7 +125,7 @@ class Cycle:
         """The body breaks a rule, or breaks off: nothing more can be understood on this connection."""
         failure: cython.int = self.exchange.intake.failure
         conn: cython.pointer(Conn) = self.conn
-        if self.in_turn or not self._seize():
+        if self.in_turn or not seize(self.conn):
             self.left = True  # the turn that goes on, or is to come, sees the failure and ends the connection
             return 0
         if failure != PEER_GONE and not self.exchange.head_out:
@@ -318,7 +314,7 @@ class Cycle:
         sent: cython.int
         conn: cython.pointer(Conn) = self.conn
         if not self.in_turn:
-            seized = self._seize()
+            seized = seize(self.conn)
         self.pushed = True
         sent = self.exchange.flush()
         if sent == GONE:
@@ -333,18 +329,6 @@ class Cycle:
         return sent
 
     # The connection.
-
-    def _seize(self):
-        """May the connection be touched now? Not while its turn goes on or is to come: what is to be done is left to that."""
-        state: cython.int = WAITING
-        return self.conn != cython.NULL and __atomic_compare_exchange_n(
-            cython.address(self.conn.state),
-            cython.address(state),
-            BUSY,
-            False,
-            __ATOMIC_SEQ_CST,
-            __ATOMIC_SEQ_CST,
-        )
 
     def _rest(self):
         """The connection waits for what the coroutine or the peer does next. It is BUSY, and ours."""
@@ -393,10 +377,10 @@ class Cycle:
             if left < before and conn.phase == CALLED_SENDING:
                 conn.deadline = self.poll.now + self.poll.reply_ns
             if left <= _LOW or exchange.file is not None or left == 0:
-                _ring(self.writing)
+                wake_all(self.writing)
                 self.writing = None
         if self.reading is not None and (not self.body_taken or self.left):
-            _ring(self.reading)
+            wake_all(self.reading)
             self.reading = None
         return self._rest()
 
@@ -414,8 +398,8 @@ class Cycle:
         self.exchange.intake.failure = PEER_GONE
         close_sent(self.service, self.exchange)
         self.exchange.forget()
-        _ring(self.reading)
-        _ring(self.writing)
+        wake_all(self.reading)
+        wake_all(self.writing)
         self.reading = None
         self.writing = None
 
@@ -429,9 +413,9 @@ class Cycle:
         exchange.intake.settle(exchange.keep_alive)
         self._account()
         if self.reading is not None:
-            _ring(self.reading)
+            wake_all(self.reading)
             self.reading = None
-        if not self.in_turn and self._seize():
+        if not self.in_turn and seize(self.conn):
             self._leave()
             self.lane.settle()
         return 0
@@ -537,15 +521,6 @@ class Cycle:
         exchange.give_end()
         self._complete()
         return 0
-
-
-@cython.cfunc
-def _ring(futures: object) -> object:
-    """Have those who wait look again."""
-    if futures is not None:
-        for future in futures:
-            if not future.done():
-                future.set_result(None)
 
 
 @cython.cfunc

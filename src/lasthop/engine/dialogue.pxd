@@ -46,7 +46,6 @@ cdef class Dialogue(Holder):
     cdef int _rest(self) except -1
     cdef int _write(self) except -1
     cdef int _push(self) except -2
-    cdef bint _seize(self) noexcept
     cdef object _finish_reply(self)
     cdef object _push_head(self)
     cdef object _feed_rest(self)

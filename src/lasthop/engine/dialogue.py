@@ -10,23 +10,19 @@ import asyncio
 import cython
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.lasthop.engine.connection import (
-    BUSY,
     CALLED,
     CALLED_BODY,
     CALLED_SENDING,
     READY,
-    WAITING,
     Conn,
 )
-from cython.cimports.lasthop.engine.ending import begin_linger, end
+from cython.cimports.lasthop.engine.ending import begin_linger, end, seize, wake_all
 from cython.cimports.lasthop.engine.exchange import GONE, Exchange
 from cython.cimports.lasthop.engine.lane import BUFFER, Service
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_RELEASE,
-    __ATOMIC_SEQ_CST,
     EPOLLERR,
     EPOLLHUP,
-    __atomic_compare_exchange_n,
     __atomic_store_n,
     recv,
 )
@@ -253,18 +249,6 @@ class Dialogue:
 
     # The connection.
 
-    def _seize(self):
-        """May the connection be touched now? Not while its turn goes on or is to come."""
-        state: cython.int = WAITING
-        return self.conn != cython.NULL and __atomic_compare_exchange_n(
-            cython.address(self.conn.state),
-            cython.address(state),
-            BUSY,
-            False,
-            __ATOMIC_SEQ_CST,
-            __ATOMIC_SEQ_CST,
-        )
-
     def _write(self):
         """Hand on what the session wants written."""
         if self.conn != cython.NULL:
@@ -284,7 +268,7 @@ class Dialogue:
         """Send what the peer takes, if the connection can be touched; else its turn does."""
         if self.conn == cython.NULL or self.in_turn:
             return
-        if self._seize():
+        if seize(self.conn):
             if self._push() != GONE:
                 self._rest()
             self.lane.settle()
@@ -331,12 +315,12 @@ class Dialogue:
         intake.source_at = intake.source_end
         intake.keep_source()
         self._write()
-        _ring(self.reading)
+        wake_all(self.reading)
         self.reading = None
 
     def _resume(self):
         """Messages were taken: read on."""
-        if self._seize():
+        if seize(self.conn):
             self._read()
             self._collect()
             if self._push() != GONE:
@@ -384,8 +368,8 @@ class Dialogue:
         """The connection is no longer ours."""
         self.step = OVER
         self.lane.dialogues.discard(self)
-        _ring(self.reading)
-        _ring(self.writing)
+        wake_all(self.reading)
+        wake_all(self.writing)
         self.reading = None
         self.writing = None
         self._account()
@@ -406,10 +390,10 @@ class Dialogue:
         if self._push() == GONE:
             return 0
         if self.exchange.unsent <= _LOW:
-            _ring(self.writing)
+            wake_all(self.writing)
             self.writing = None
         if self.reading is not None and (self.session.held or self.session.disconnect is not None):
-            _ring(self.reading)
+            wake_all(self.reading)
             self.reading = None
         return self._rest()
 
@@ -430,7 +414,7 @@ class Dialogue:
         if self.step != TALKING or self.conn == cython.NULL or not terms.ping_interval_s or now < self.due:
             return 0
         if self.pinged and not self.session.alive and not self.full:
-            if self._seize():
+            if seize(self.conn):
                 end(self.service, self.conn)
                 self.lane.settle()
             return 0
@@ -449,7 +433,7 @@ class Dialogue:
         if self.step == TALKING:
             self.session.close(code)
             self._write()
-            _ring(self.reading)
+            wake_all(self.reading)
             self.reading = None
         return 0
 
@@ -495,11 +479,3 @@ class Dialogue:
             except Exception:
                 service.log_error("the access log cannot be written")
         return 0
-
-
-@cython.cfunc
-def _ring(futures: object) -> object:
-    if futures is not None:
-        for future in futures:
-            if not future.done():
-                future.set_result(None)

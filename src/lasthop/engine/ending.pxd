@@ -11,6 +11,8 @@ cdef class Holder:
     cdef void lose(self) noexcept
     cdef int finish(self, object task) except -1
 
+cdef bint seize(Conn* conn) noexcept
+cdef object wake_all(object futures)
 cdef close_sent(Service service, Exchange exchange)
 cdef int go_on(Lane lane, Conn* conn, Exchange exchange) except -1
 cdef int begin_linger(Poll* poll, Conn* conn) except -1

@@ -9,11 +9,28 @@ import cython
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF
 from cython.cimports.lasthop.engine.call import close_result
-from cython.cimports.lasthop.engine.connection import DRAIN, IDLE, LINGER, READY, drop_bytes, keep_bytes
+from cython.cimports.lasthop.engine.connection import (
+    BUSY,
+    DRAIN,
+    IDLE,
+    LINGER,
+    READY,
+    WAITING,
+    drop_bytes,
+    keep_bytes,
+)
 from cython.cimports.lasthop.engine.environ import build_stub
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import BUFFER
-from cython.cimports.lasthop.engine.linux import MSG_NOSIGNAL, SHUT_WR, recv, send, shutdown
+from cython.cimports.lasthop.engine.linux import (
+    __ATOMIC_SEQ_CST,
+    MSG_NOSIGNAL,
+    SHUT_WR,
+    __atomic_compare_exchange_n,
+    recv,
+    send,
+    shutdown,
+)
 from cython.cimports.lasthop.engine.poll import REFUSED, close_conn, push, rest, rest_until
 from cython.cimports.lasthop.http1.body import BODY_DATA, DONE, read_body
 from cython.cimports.lasthop.http1.reply import Out, free_out, put_refusal
@@ -41,6 +58,22 @@ class Holder:
     def finish(self, task):
         """The coroutine has ended, in `task`; None: it could not even begin, and that is logged."""
         raise NotImplementedError
+
+
+def seize(conn):
+    """May the connection be touched outside of its turn? Not while that goes on or is to come: what is to be done is left to it. It is BUSY then."""
+    state: cython.int = WAITING
+    return conn != cython.NULL and __atomic_compare_exchange_n(
+        cython.address(conn.state), cython.address(state), BUSY, False, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST
+    )
+
+
+def wake_all(futures):
+    """Have those who wait for something look again; `futures` is a list, or None."""
+    if futures is not None:
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
 
 
 def close_sent(service, exchange):

@@ -379,7 +379,7 @@ class _Watch:
             marked = [each for each in marked if not _touches(each, self._entrance)]
         seen.frames_with_mark = len(marked)
         for name in dict.fromkeys(each.interface for each in seen.frames):
-            seen.facts |= _interface(name, Path(f"/proc/{beside or 'self'}/root/sys/class/net"))
+            seen.facts |= _interface(name, Path(f"/proc/{beside or 'self'}", "root", "sys/class/net"))
         resolved = list(filter(None, map(frames.resolution, capture.frames)))
         if beside and resolved:
             seen.facts["ARP"] = ", ".join(dict.fromkeys(resolved))
