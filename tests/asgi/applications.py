@@ -221,6 +221,32 @@ async def as_tasks(scope: Scope, receive: Receive, send: Send) -> None:
     )
 
 
+async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+    """A time-out takes `receive` back, and the next `receive` has what came since; threads see the context."""
+    try:
+        async with asyncio.timeout(0.05):
+            await receive()
+            tell("too early")
+    except TimeoutError:
+        tell("no body yet")
+    who.set("anna")
+    seen = await asyncio.to_thread(who.get)
+    try:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(asyncio.sleep(3600))
+            group.create_task(asyncio.to_thread(int, "not a number"))
+    except* ValueError:
+        seen += f" {waiting.cancelled()} "
+    await reply(send, seen.encode() + await read(receive))
+
+
+async def cancels_itself(scope: Scope, receive: Receive, send: Send) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
 async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
     import time
 
@@ -233,7 +259,7 @@ PATHS = {
     for each in (
         hello, show_scope, pid, echo, pieces, stream, endless, sleep, waits_for_the_end, disconnects_after_reply, background, fails,
         fails_in_the_body, returns, too_long, too_short, body_first, twice, after_the_end, unknown, split, text_body, hints, trailers,
-        file, parts_of_file, context, as_tasks, blocks,
+        file, parts_of_file, context, as_tasks, bounded, cancels_itself, blocks,
     )
 }  # fmt: skip
 
@@ -280,8 +306,9 @@ async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def socket(scope: Scope, receive: Receive, send: Send) -> None:
     """WebSockets; the path says how."""
+    client = f"{scope['client'][0] if scope['client'] else None} {scope['scheme']}"
     if scope["type"] != "websocket":
-        await reply(send, b"hello")
+        await reply(send, client.encode() if scope["path"] == "/client" else b"hello")
         return
     assert (await receive())["type"] == "websocket.connect"
     match scope["path"]:
@@ -315,6 +342,8 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
             tell("flooded")
         case "/slow":
             await asyncio.sleep(1)
+        case "/client":
+            await send({"type": "websocket.send", "text": client})
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":

@@ -256,6 +256,39 @@ def test_tasks_and_context_variables_are_a_requests_own(start: Start) -> None:
     quiet(server)
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_timeouts_groups_and_threads_work(start: Start, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = start("applications:app", "--loop", loop)
+    raw = connect(server)
+    raw.get("/bounded", "Content-Length: 5\r\n", method="POST")
+    said_by(server, "no body yet")
+    raw.send(b"later")
+    raw.until(b"\r\nanna True later")
+    quiet(server)
+
+
+def test_a_task_that_is_cancelled_is_a_500(start: Start) -> None:
+    server = start()
+    connection = ask(server)
+    for _ in range(2):  # the second on the same connection
+        connection.request("GET", "/cancels_itself")
+        answer = connection.getresponse()
+        assert (500, b"Internal Server Error\n") == (answer.status, answer.read())
+    said_by(server, "CancelledError")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:
+    server = start("applications:app", "--body-timeout", "0.5")
+    raw = connect(server)
+    raw.get("/echo", "Content-Length: 5\r\n", method="POST")
+    raw.send(b"he")
+    assert b"200" not in raw.rest()
+    said_by(server, "gone")
+    quiet(server)
+
+
 def test_many_requests_wait_at_once_in_one_worker(start: Start) -> None:
     server = start()
     connections = [ask(server) for _ in range(200)]

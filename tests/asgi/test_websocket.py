@@ -1,6 +1,7 @@
 """WebSockets through the real server, with the websockets library as the other end."""
 
 import contextlib
+import signal
 import socket
 from typing import Any
 
@@ -173,6 +174,20 @@ def test_a_stop_tells_everybody(start: Start) -> None:
         peer.close()
     assert 0 == server.process.wait(20)
     assert 20 == server.said().count("websocket ended: 1012")
+    quiet(server)
+
+
+def test_a_reload_sends_everybody_to_the_new_workers(start: Start) -> None:
+    server = start("applications:socket")
+    peers = [held(talk(server, link=link)) for link in ("unix", "tcp") * 5]
+    server.process.send_signal(signal.SIGHUP)
+    assert {1012} == {ending(peer)[0] for peer in peers}
+    for peer in peers:
+        peer.close()
+    said_by(server, "reloaded")
+    with talk(server) as peer:
+        peer.send("hello")
+        assert "hello" == peer.recv(timeout=20)
     quiet(server)
 
 
