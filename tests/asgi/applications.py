@@ -355,3 +355,9 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "websocket.send", "text": message["text"]})
         else:
             await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+def plain(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """A WSGI application."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]

@@ -1,8 +1,11 @@
 """WebSockets through the real server, with the websockets library as the other end."""
 
 import contextlib
+import os
 import signal
 import socket
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from lasthop.demo.serving import Serving
 from tests.asgi.conftest import Start, ask, opened, quiet, said_by, until
 from tests.asgi.conftest import connect as connect_raw
+from tests.conftest import Serve
 
 
 def talk(server: Serving, path: str = "/", link: str = "unix", **options: Any) -> ClientConnection:
@@ -163,6 +167,22 @@ def test_an_application_that_does_not_take_messages_holds_the_peer_back(start: S
         pass
     assert sent < 2 << 20
     raw.close()
+
+
+@pytest.mark.parametrize("target", ["applications:socket", "applications:plain"])
+def test_without_the_library_requests_are_served(serve: Serve, short_directory: Path, target: str) -> None:
+    package = short_directory / "missing" / "websockets"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'websockets'\")")
+    server = serve(target, env={"PYTHONPATH": os.pathsep.join([str(package.parent), *sys.path])})
+    raw = connect_raw(server)
+    raw.get(
+        "/",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    )
+    assert raw.until(b"hello").startswith(b"HTTP/1.1 200 OK\r\n")
+    quiet(server)
 
 
 def test_a_stop_tells_everybody(start: Start) -> None:

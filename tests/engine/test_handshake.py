@@ -186,6 +186,9 @@ def test_a_session_tells_its_terms() -> None:
 
 
 def test_without_the_library_the_error_says_how_to_get_it() -> None:
-    program = "import sys; sys.modules['websockets'] = None\nimport lasthop.engine.websocket"
+    program = (
+        "import sys; sys.modules['websockets'] = None\n"
+        "from lasthop.engine.websocket import Session; Session([], '/', settings=None)"
+    )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install websockets" in ran.stderr

@@ -113,12 +113,16 @@ def test_workers_that_came_take_part_and_those_that_went_do_not_count(
 def test_workers_that_end_after_so_many_requests_lose_none(serve: Serve) -> None:
     server = serve("applications:application", "--workers", "3", "--threads", "2", "--max-requests", "50")
     had: Counter[int] = Counter()
-    for _ in range(1000):
-        connection = server.connect(server.unix)
-        had[ask(connection)] += 1
-        connection.close()
-    assert 1000 == had.total()
-    assert len(had) > 3  # they did end, each when its successor was there
+
+    def successor_serves() -> bool:
+        """They end, each when its successor is there. `ask` fails when a request is lost."""
+        for _ in range(1000):
+            connection = server.connect(server.unix)
+            had[ask(connection)] += 1
+            connection.close()
+        return len(had) > 3
+
+    until(successor_serves, lambda: str(had))
 
 
 @pytest.mark.parametrize("threads", ["1", "16"])
@@ -213,7 +217,7 @@ def test_the_successor_of_one_that_died_gets_what_comes_first(serve: Serve) -> N
         connection = server.connect(server.unix)
         seen.add(ask(connection))
         connection.close()
-    more, then = keep_open(server, server.unix, 8)
+    more, then = keep_open(server, server.unix, 20)
     close([*connections, *more])
     assert 0 == then[dead]
     # The other one may be woken for some before it has left the accepting to the new one.

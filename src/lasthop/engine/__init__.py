@@ -4,11 +4,10 @@ from lasthop.engine.slot import BOARD_SIZE, SLOT_FIELDS, SLOT_SIZE
 from lasthop.http1 import Limits
 
 try:
-    from lasthop.engine.asgi import Engine as AsgiEngine
     from lasthop.engine.wsgi import Engine
 except ImportError as error:
     from lasthop.errors import NotCompiled
 
     raise NotCompiled("lasthop.engine") from error
 
-__all__ = ["BOARD_SIZE", "AsgiEngine", "SLOT_FIELDS", "SLOT_SIZE", "Engine", "Limits"]
+__all__ = ["BOARD_SIZE", "SLOT_FIELDS", "SLOT_SIZE", "Engine", "Limits"]

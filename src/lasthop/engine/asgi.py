@@ -18,7 +18,7 @@ from cython.cimports.lasthop.engine.arrivals import collect, listen_on
 from cython.cimports.lasthop.engine.attendant import start_attendant
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
-from cython.cimports.lasthop.engine.coroutine import baseline, push_late, task_done
+from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done
 from cython.cimports.lasthop.engine.dialogue import Dialogue
 from cython.cimports.lasthop.engine.ending import end
 from cython.cimports.lasthop.engine.forks import generation
@@ -76,7 +76,7 @@ class Engine(Core):
         loop = asyncio.get_running_loop()
         self.over = loop.create_future()
         self.lane = Lane(self.service)
-        self.lane.free_cycles = []
+        self.lane.call = call_coroutine
         self.lane.late = []
         self.lane.tasks = {}
         self.lane.dialogues = set()

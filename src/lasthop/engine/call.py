@@ -36,7 +36,7 @@ from cython.cimports.posix.time import CLOCK_MONOTONIC
 from lasthop.engine.filewrapper import FileWrapper
 from lasthop.engine.input import Input
 
-_INPUT = "wsgi.input"
+_INPUT = cython.declare(str, "wsgi.input")
 
 
 def call_application(lane, conn, base, took, size, gathered):

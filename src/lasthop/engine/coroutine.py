@@ -5,8 +5,6 @@ Knows how tasks are made, what is kept of those that do not end at once, and whi
 application kept a part of it. What the coroutine receives and sends is `cycle`'s.
 """
 
-from types import CoroutineType
-
 import cython
 from cython.cimports.cpython.object import PyObject_Call
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
@@ -16,12 +14,13 @@ from cython.cimports.lasthop.engine.ending import Holder
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import Lane, Service
+from cython.cimports.lasthop.engine.linux import PyCoro_CheckExact
 from cython.cimports.lasthop.engine.poll import ERRORS, IN_APPLICATION, REQUESTS, clock_ns
-from cython.cimports.lasthop.engine.scope import build_scope, needs_environ
+from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
-_FREE = cython.declare(cython.Py_ssize_t, 64)
+_MOST_SPARES = cython.declare(cython.int, 64)
 """Cycles that are kept to serve again."""
 _INTERRUPTS = (KeyboardInterrupt, SystemExit)
 
@@ -50,13 +49,15 @@ def _fresh(lane: Lane) -> Cycle:
 @cython.exceptval(-1)
 def _give_back(lane: Lane, cycle: Cycle) -> cython.int:
     """The coroutine has ended, and the reply is complete or nobody is there to read it: the cycle can serve again, unless the application kept it."""
-    if cycle.exchange is None or len(lane.free_cycles) >= _FREE or _references(cycle) > lane.references:
+    if cycle.exchange is None or lane.spares >= _MOST_SPARES or _references(cycle) > lane.references:
         cycle.receiver = None
         cycle.sender = None
         return 0
     cycle.scope = None
     cycle.environ = None
-    lane.free_cycles.append(cycle)
+    cycle.next_spare = lane.spare
+    lane.spare = cycle
+    lane.spares += 1
     return 0
 
 
@@ -84,19 +85,23 @@ def call_coroutine(lane, conn, base, took, size, whole):
     scope: dict
     if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
         environ = build_environ(service, cython.address(lane.head), base, conn)
-    scope = build_scope(service, cython.address(lane.head), base, conn, environ)
+    is_websocket: cython.bint = asks_for_websocket(service, cython.address(lane.head), base)
+    scope = build_scope(service, cython.address(lane.head), base, conn, environ, is_websocket)
     lane.poll.count[REQUESTS] += 1
     lane.poll.count[IN_APPLICATION] += 1
-    if scope["type"] == "websocket":
+    if is_websocket:
         dialogue = open_dialogue(lane, conn, base, took, size, scope, environ)
         if dialogue.step == ASKED:
             _run(lane, dialogue, scope, dialogue.receive, dialogue.send)
         dialogue.begin()
         return 0
-    if lane.free_cycles:
-        cycle = lane.free_cycles.pop()
-    else:
+    if lane.spare is None:
         cycle = _fresh(lane)
+    else:
+        cycle = cython.cast(Cycle, lane.spare)
+        lane.spare = cycle.next_spare
+        cycle.next_spare = None
+        lane.spares -= 1
     exchange = cycle.exchange
     exchange.begin(conn, cython.address(lane.head), is_head)
     exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, whole)
@@ -138,7 +143,7 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
     task: object
     try:
         coroutine = lane.service.application(scope, receiver, sender)
-        if type(coroutine) is not CoroutineType:
+        if not PyCoro_CheckExact(coroutine):
             coroutine = _await(coroutine)
         task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
     except _INTERRUPTS:

@@ -38,6 +38,7 @@ cdef class Cycle(Holder):
     cdef bint late              # something is given and not sent, to be sent at the end of the round
     cdef int dropped            # messages since the peer went
     cdef int64_t began
+    cdef object next_spare      # while it serves no request
     # Bound methods, made once
     cdef object receiver
     cdef object sender

@@ -483,10 +483,10 @@ class Cycle:
         exchange: Exchange = self.exchange
         error: object = None
         if task is not None:
-            if task.cancelled():
-                error = asyncio.CancelledError()
-            else:
+            try:
                 error = task.exception()
+            except asyncio.CancelledError as cancelled:
+                error = cancelled
             if error is not None and not (self.lost and _is_of_loss(error)):
                 self.poll.count[ERRORS] += 1
                 service.log_failure(f"the application failed: {_named(self.scope)}", error)

@@ -37,19 +37,22 @@ def key_of(name: bytes) -> str:
     return sys.intern(text if text in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + text)
 
 
-_keys: list = [key_of(name) for name in KNOWN_NAMES]
-_methods: dict = {
-    name.encode(): sys.intern(name)
-    for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-}
-_PATH_INFO = sys.intern("PATH_INFO")
-_RAW_URI = sys.intern("RAW_URI")
-_QUERY_STRING = sys.intern("QUERY_STRING")
-_REQUEST_METHOD = sys.intern("REQUEST_METHOD")
-_SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
-_REMOTE_ADDR = sys.intern("REMOTE_ADDR")
-_REMOTE_PORT = sys.intern("REMOTE_PORT")
-_HTTP_HOST = sys.intern("HTTP_HOST")
+_keys = cython.declare(list, [key_of(name) for name in KNOWN_NAMES])
+_methods = cython.declare(
+    dict,
+    {
+        name.encode(): sys.intern(name)
+        for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+    },
+)
+_PATH_INFO = cython.declare(str, sys.intern("PATH_INFO"))
+_RAW_URI = cython.declare(str, sys.intern("RAW_URI"))
+_QUERY_STRING = cython.declare(str, sys.intern("QUERY_STRING"))
+_REQUEST_METHOD = cython.declare(str, sys.intern("REQUEST_METHOD"))
+_SERVER_PROTOCOL = cython.declare(str, sys.intern("SERVER_PROTOCOL"))
+_REMOTE_ADDR = cython.declare(str, sys.intern("REMOTE_ADDR"))
+_REMOTE_PORT = cython.declare(str, sys.intern("REMOTE_PORT"))
+_HTTP_HOST = cython.declare(str, sys.intern("HTTP_HOST"))
 
 
 @cython.cfunc

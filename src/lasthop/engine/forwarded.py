@@ -51,18 +51,18 @@ from cython.cimports.libc.string import memcmp, memcpy
 _NOTHING = cython.declare(cython.int, -1)
 """Beside hops.Kind: no hop is told."""
 
-_FORWARDED = sys.intern("HTTP_FORWARDED")
-_FOR = sys.intern("HTTP_X_FORWARDED_FOR")
-_PROTO = sys.intern("HTTP_X_FORWARDED_PROTO")
-_HOST = sys.intern("HTTP_X_FORWARDED_HOST")
-_PORT = sys.intern("HTTP_X_FORWARDED_PORT")
-_REAL = sys.intern("HTTP_X_REAL_IP")
-_REMOTE_ADDR = sys.intern("REMOTE_ADDR")
-_REMOTE_PORT = sys.intern("REMOTE_PORT")
-_HTTP_HOST = sys.intern("HTTP_HOST")
-_SERVER_NAME = sys.intern("SERVER_NAME")
-_SERVER_PORT = sys.intern("SERVER_PORT")
-_SCHEME = sys.intern("wsgi.url_scheme")
+_FORWARDED = cython.declare(str, sys.intern("HTTP_FORWARDED"))
+_FOR = cython.declare(str, sys.intern("HTTP_X_FORWARDED_FOR"))
+_PROTO = cython.declare(str, sys.intern("HTTP_X_FORWARDED_PROTO"))
+_HOST = cython.declare(str, sys.intern("HTTP_X_FORWARDED_HOST"))
+_PORT = cython.declare(str, sys.intern("HTTP_X_FORWARDED_PORT"))
+_REAL = cython.declare(str, sys.intern("HTTP_X_REAL_IP"))
+_REMOTE_ADDR = cython.declare(str, sys.intern("REMOTE_ADDR"))
+_REMOTE_PORT = cython.declare(str, sys.intern("REMOTE_PORT"))
+_HTTP_HOST = cython.declare(str, sys.intern("HTTP_HOST"))
+_SERVER_NAME = cython.declare(str, sys.intern("SERVER_NAME"))
+_SERVER_PORT = cython.declare(str, sys.intern("SERVER_PORT"))
+_SCHEME = cython.declare(str, sys.intern("wsgi.url_scheme"))
 
 
 def table_of(networks) -> bytes:
@@ -79,7 +79,7 @@ def table_of(networks) -> bytes:
     return b"".join(rows)
 
 
-_KEYS = (_FORWARDED, _FOR, _PROTO, _HOST, _PORT, _REAL)
+_KEYS = cython.declare(tuple, (_FORWARDED, _FOR, _PROTO, _HOST, _PORT, _REAL))
 """In the order of http1.field's known names."""
 
 

@@ -2,6 +2,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
+from lasthop.engine.connection cimport Conn
 from lasthop.engine.exchange cimport Exchange
 from lasthop.engine.forwarded cimport Proxies
 from lasthop.engine.poll cimport MOST_LISTENERS, Poll
@@ -38,6 +39,11 @@ cdef class Service:
     cdef log_failure(self, str text, object error)
     cdef notice(self, int bit, str kind, dict environ, str more)
 
+cdef class Lane
+
+# Has a coroutine of the application serve the request whose head is the first `took` of the `size` bytes at `base`; `whole`: they are all of it.
+ctypedef int (*Caller)(Lane lane, Conn* conn, const unsigned char* base, Py_ssize_t took, Py_ssize_t size, bint whole) except -1
+
 # What is told once, as bits of Service.noticed.
 cdef enum:
     UNNAMED = 1
@@ -56,7 +62,9 @@ cdef class Lane:
     cdef Exchange exchange      # the one that is free
     cdef Py_ssize_t references  # to a free exchange (ASGI: a free cycle) and its parts, when the application kept none of them
     # Of an ASGI application
-    cdef list free_cycles       # what served a request and can serve another
+    cdef Caller call            # NULL: it is a WSGI application
+    cdef object spare           # a cycle that served a request and can serve another; it has the next one
+    cdef int spares             # how many they are
     cdef list late              # cycles that have given something which is not sent yet
     cdef dict tasks             # those that run, and their holders
     cdef set dialogues          # WebSockets whose connections are open

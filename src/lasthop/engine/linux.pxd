@@ -136,3 +136,4 @@ cdef extern from "<time.h>" nogil:
 
 cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(object, object key, object value) except NULL
+    bint PyCoro_CheckExact(object)

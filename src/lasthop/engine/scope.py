@@ -22,10 +22,11 @@ from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from lasthop.http1.field import KNOWN_NAMES
 
-_names: list = list(KNOWN_NAMES)
-_methods: dict = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-}
+_names = cython.declare(list, list(KNOWN_NAMES))
+_methods = cython.declare(
+    dict,
+    {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")},
+)
 _UPGRADE = cython.declare(cython.int, KNOWN_NAMES.index(b"upgrade"))
 _CONNECTION = cython.declare(cython.int, KNOWN_NAMES.index(b"connection"))
 _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
@@ -175,7 +176,7 @@ def _headers(
                 continue
             if known == HOST and head.authority_size:
                 continue  # RFC 9112, 3.2.2: the target's authority stands for it
-            name = cython.cast(bytes, cython.cast(list, _names)[known])
+            name = cython.cast(bytes, _names[known])
         else:
             if field.name_size == 5 and same_word(buf + field.name, 5, b"proxy"):
                 continue  # an application of CGI's or WSGI's kind would take it for a proxy of its own (CVE-2016-5385)
@@ -190,7 +191,7 @@ def _headers(
     return headers
 
 
-_keys: list = [("HTTP_" + name.decode().upper().replace("-", "_")) for name in KNOWN_NAMES]
+_keys = cython.declare(list, [f"HTTP_{name.decode().upper().replace('-', '_')}" for name in KNOWN_NAMES])
 
 
 @cython.cfunc
@@ -219,14 +220,22 @@ def _believe(scope: dict, environ: dict, headers: list) -> cython.int:
     return 0
 
 
-@cython.cfunc
-def _asks_for_websocket(head: cython.pointer(cython.const[Head]), buf: cython.p_const_uchar) -> cython.bint:
-    """A GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1)."""
+def asks_for_websocket(service, head, buf):
+    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1), and can it be granted?"""
     i: cython.int
     upgrade: cython.bint = False
     connection: cython.bint = False
     field: cython.pointer(cython.const[Field])
-    if head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0 or head.minor == 0:
+    for i in range(cython.cast(cython.int, head.nfields)):
+        if head.fields[i].known == _UPGRADE:
+            upgrade = True
+    if (
+        not upgrade
+        or service.websocket is None
+        or head.minor == 0
+        or head.method_size != 3
+        or memcmp(buf + head.method, b"GET", 3) != 0
+    ):
         return False
     for i in range(cython.cast(cython.int, head.nfields)):
         field = cython.address(head.fields[i])
@@ -238,14 +247,13 @@ def _asks_for_websocket(head: cython.pointer(cython.const[Head]), buf: cython.p_
     return upgrade and connection
 
 
-def build_scope(service, head, buf, conn, environ):
-    """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None."""
+def build_scope(service, head, buf, conn, environ, websocket):
+    """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None. `websocket`: it asks for one."""
     scope: dict = PyDict_Copy(_template(service, conn))
     headers: list = _headers(service, head, buf, conn, environ)
     extensions: dict = scope["extensions"]
     root: str = scope["root_path"]
     raw: bytes
-    i: cython.int
     if head.authority_size:
         headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
     scope["headers"] = headers
@@ -282,16 +290,11 @@ def build_scope(service, head, buf, conn, environ):
         _believe(scope, environ, headers)
     if service.state is not None:
         scope["state"] = PyDict_Copy(service.state)
-    for i in range(cython.cast(cython.int, head.nfields)):
-        if (
-            head.fields[i].known == _UPGRADE
-            and service.websocket is not None
-            and _asks_for_websocket(head, buf)
-        ):
-            scope["type"] = "websocket"
-            scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
-            del scope["method"]
-            scope["extensions"] = {"websocket.http.response": {}}
-            if "lasthop.peer" in extensions:
-                scope["extensions"]["lasthop.peer"] = extensions["lasthop.peer"]
+    if websocket:
+        scope["type"] = "websocket"
+        scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+        del scope["method"]
+        scope["extensions"] = {"websocket.http.response": {}}
+        if "lasthop.peer" in extensions:
+            scope["extensions"]["lasthop.peer"] = extensions["lasthop.peer"]
     return scope

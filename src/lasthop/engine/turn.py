@@ -22,7 +22,6 @@ from cython.cimports.lasthop.engine.connection import (
     Conn,
     keep_bytes,
 )
-from cython.cimports.lasthop.engine.coroutine import call_coroutine
 from cython.cimports.lasthop.engine.ending import (
     Holder,
     close_sent,
@@ -158,7 +157,7 @@ def _parse(
         return 0
     if not lane.head.chunked:
         whole = lane.head.length <= size - took
-    if not whole and not gathered and not lane.head.expect_continue and lane.service.loop is None:
+    if not whole and not gathered and not lane.head.expect_continue and lane.call == cython.NULL:
         if lane.head.chunked or lane.head.length <= _GATHERED:
             conn.wanted = cython.cast(uint32_t, took + (_GATHERED if lane.head.chunked else lane.head.length))
             if lane.head.chunked:
@@ -269,8 +268,8 @@ def _serve(
     """The request at `base` is there, or enough of it: have it served, and go on with the connection as its reply says."""
     exchange: Exchange = lane.exchange
     sent: cython.int
-    if lane.service.loop is not None:
-        return call_coroutine(lane, conn, base, took, size, whole)
+    if lane.call != cython.NULL:
+        return lane.call(lane, conn, base, took, size, whole)
     sent = call_application(lane, conn, base, took, size, whole)
     if sent == BLOCKED:
         return _park(lane, conn, exchange)

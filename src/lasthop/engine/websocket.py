@@ -43,9 +43,8 @@ from cython.cimports.lasthop.engine.frame import (
 from cython.cimports.lasthop.engine.inbox import Inbox
 from cython.cimports.libc.string import memcpy, memmove
 
-from lasthop.engine.handshake import LOGGER, Handshake
-from lasthop.engine.library import CloseCode, Opcode, PayloadTooBig, Protocol, ProtocolError, Side, State
-from lasthop.engine.library import Frame as LibraryFrame
+# The library is an extra, and takes 4 MB: it is brought by the first session.
+Handshake = None
 
 MOST_HELD = 65536
 _most_held = cython.declare(cython.Py_ssize_t, MOST_HELD)
@@ -54,10 +53,29 @@ _DEFLATED = cython.declare(cython.Py_ssize_t, 32)
 """Shorter messages leave as they are: an empty deflate block alone takes half of it."""
 
 
+@cython.cfunc
+def _bring_library() -> object:
+    """Raises MissingExtra."""
+    global CloseCode, Handshake, LibraryFrame, LOGGER, Opcode, PayloadTooBig, Protocol, ProtocolError, Side, State  # noqa: PLW0603
+    from lasthop.engine.handshake import LOGGER, Handshake
+    from lasthop.engine.library import (
+        CloseCode,
+        Opcode,
+        PayloadTooBig,
+        Protocol,
+        ProtocolError,
+        Side,
+        State,
+    )
+    from lasthop.engine.library import Frame as LibraryFrame
+
+
 class Session(Inbox):
-    """One connection, from a request that asks for it to its end."""
+    """One connection, from a request that asks for it to its end. MissingExtra is raised where the library is not installed."""
 
     def __init__(self, headers, target, *, settings):
+        if Handshake is None:
+            _bring_library()
         self._handshake = Handshake(headers, target, settings)
         self.terms = settings
         self._most = settings.max_size

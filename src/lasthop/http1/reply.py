@@ -238,27 +238,27 @@ def _put_field(
     return 0
 
 
-_LINES: dict[int, bytes] = {}
+_lines = cython.declare(list, [None] * 1000)
 """Status lines by their number, made when first asked for."""
 
 
 @cython.cfunc
 def _line_of(status: object) -> bytes:
+    number: cython.int
     if type(status) is not int:
         raise TypeError(f"the status must be an int, not {type(status).__name__}")
     if not 200 <= status <= 999:
         raise ValueError(f"a status is a number from 200 to 999: {status}")
-    line: bytes = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b""))
-    _LINES[status] = line
-    return line
+    number = status
+    if _lines[number] is None:
+        _lines[number] = b"HTTP/1.1 %d %b\r\n" % (number, _REASONS.get(number, b""))
+    return cython.cast(bytes, _lines[number])
 
 
 def put_start(out, reply, status, headers):
     """As `put_head`, of what ASGI gives: the status is a number, names and values are bytes."""
     before: cython.Py_ssize_t = out.size
-    line: bytes = _LINES.get(status)
-    if line is None:
-        line = _line_of(status)
+    line: bytes = _line_of(status)
     reply.status = status
     reply.length = -1
     reply.dated = False

@@ -78,13 +78,13 @@ def _factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _websocket(settings: "Settings") -> Callable[..., Any] | None:
     """What makes a session of a handshake; None where the library for it is not installed: handshakes are answered as requests then."""
-    from lasthop.engine.handshake import Terms
-
     try:
-        from lasthop.engine.websocket import Session
+        from lasthop.engine.handshake import Terms
     except MissingExtra:
         log.debug("WebSockets need: pip install websockets")
         return None
+    from lasthop.engine.websocket import Session
+
     terms = Terms(
         settings.ws_max_size,
         settings.ws_per_message_deflate,

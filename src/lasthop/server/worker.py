@@ -170,9 +170,11 @@ def _boot(post: Post, application: Application) -> Booted:
     }
     engine: Engine
     if kind == "asgi":
+        # WSGI applications do without asyncio.
+        from lasthop.engine import asgi
         from lasthop.server.looping import Looped
 
-        make = functools.partial(compiled.AsgiEngine, listeners=listeners, **options)
+        make = functools.partial(asgi.Engine, listeners=listeners, **options)
         engine = Looped(application, post.target.text, settings, make)
     else:
         engine = compiled.Engine(
