@@ -43,9 +43,6 @@ from cython.cimports.lasthop.engine.frame import (
 from cython.cimports.lasthop.engine.inbox import Inbox
 from cython.cimports.libc.string import memcpy, memmove
 
-# The library is an extra, and takes 4 MB: it is brought by the first session.
-Handshake = None
-
 MOST_HELD = 65536
 _most_held = cython.declare(cython.Py_ssize_t, MOST_HELD)
 """From this much on, what has come is left undigested until messages are taken: 64 KiB of compressed frames can be 64 MiB of messages."""
@@ -53,30 +50,19 @@ _DEFLATED = cython.declare(cython.Py_ssize_t, 32)
 """Shorter messages leave as they are: an empty deflate block alone takes half of it."""
 
 
-@cython.cfunc
-def _bring_library() -> object:
-    """Raises MissingExtra."""
-    global CloseCode, Handshake, LibraryFrame, LOGGER, Opcode, PayloadTooBig, Protocol, ProtocolError, Side, State  # noqa: PLW0603
-    from lasthop.engine.handshake import LOGGER, Handshake
-    from lasthop.engine.library import (
-        CloseCode,
-        Opcode,
-        PayloadTooBig,
-        Protocol,
-        ProtocolError,
-        Side,
-        State,
-    )
-    from lasthop.engine.library import Frame as LibraryFrame
+# They come with the first session: the library is an extra, and takes 4 MB.
+handshake = None
+library = None
 
 
 class Session(Inbox):
     """One connection, from a request that asks for it to its end. MissingExtra is raised where the library is not installed."""
 
     def __init__(self, headers, target, *, settings):
-        if Handshake is None:
-            _bring_library()
-        self._handshake = Handshake(headers, target, settings)
+        global handshake, library
+        if library is None:
+            from lasthop.engine import handshake, library
+        self._handshake = handshake.Handshake(headers, target, settings)
         self.terms = settings
         self._most = settings.max_size
         self.subprotocols = self._handshake.subprotocols
@@ -87,10 +73,6 @@ class Session(Inbox):
 
     def __dealloc__(self):
         PyMem_Free(self._rest)
-
-    @property
-    def settings(self):
-        return self.terms
 
     @property
     def accepted(self):
@@ -264,19 +246,20 @@ class Session(Inbox):
 
     def _inflate(self, payload, size, is_text):
         """A compressed message in one frame, as browsers send them: the library's extension reads it without the library's parser."""
-        frame = LibraryFrame(Opcode.TEXT if is_text else Opcode.BINARY, unmasked(payload, size), True, True)
+        opcode = library.Opcode.TEXT if is_text else library.Opcode.BINARY
+        frame = library.Frame(opcode, unmasked(payload, size), True, True)
         try:
             data: bytes = self._deflate.decode(frame, max_size=self._most).data
             return self._deliver(is_text, data.decode() if is_text else data)
         except UnicodeDecodeError as error:
             return self._refuse_text(error)
-        except ProtocolError as error:
-            return self._refuse(CloseCode.PROTOCOL_ERROR, str(error))
-        except PayloadTooBig as error:
-            return self._refuse(CloseCode.MESSAGE_TOO_BIG, str(error))
+        except library.ProtocolError as error:
+            return self._refuse(library.CloseCode.PROTOCOL_ERROR, str(error))
+        except library.PayloadTooBig as error:
+            return self._refuse(library.CloseCode.MESSAGE_TOO_BIG, str(error))
 
     def _refuse_text(self, error):
-        return self._refuse(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        return self._refuse(library.CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
 
     def _refuse(self, code, reason):
         self._need_library()
@@ -285,7 +268,9 @@ class Session(Inbox):
 
     def _need_library(self):
         if self._library is None:
-            self._library = Protocol(Side.SERVER, state=State.OPEN, max_size=self._most, logger=LOGGER)
+            self._library = library.Protocol(
+                library.Side.SERVER, state=library.State.OPEN, max_size=self._most, logger=handshake.LOGGER
+            )
             if self._deflate is not None:
                 self._library.extensions = [self._deflate]
             if self._parts is not None:
@@ -307,10 +292,10 @@ class Session(Inbox):
 
     def _take_frame(self, frame):
         opcode = frame.opcode
-        if opcode is Opcode.CONT:
+        if opcode is library.Opcode.CONT:
             self._parts += frame.data
-        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-            self._is_text = opcode is Opcode.TEXT
+        elif opcode is library.Opcode.TEXT or opcode is library.Opcode.BINARY:
+            self._is_text = opcode is library.Opcode.TEXT
             self._parts = bytearray(frame.data)
         else:
             return 0
@@ -441,16 +426,13 @@ class Session(Inbox):
         else:
             raise TypeError(f"websocket.send: 'bytes' is a {type(payload).__name__}, not bytes")
         if self._deflate is not None and PyBytes_GET_SIZE(data) >= _DEFLATED:
-            opcode = Opcode.TEXT if is_text else Opcode.BINARY
-            data = bytes(self._deflate.encode(LibraryFrame(opcode, data)).data)
+            opcode = library.Opcode.TEXT if is_text else library.Opcode.BINARY
+            data = bytes(self._deflate.encode(library.Frame(opcode, data)).data)
             head |= COMPRESSED
             self._warm = True
         if PyBytes_GET_SIZE(data) < LARGE:
-            return self._write(
-                framed(
-                    head, cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(data)), PyBytes_GET_SIZE(data)
-                )
-            )
+            start: cython.p_const_uchar = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(data))
+            return self._write(framed(head, start, PyBytes_GET_SIZE(data)))
         self._write(frame_head(head, PyBytes_GET_SIZE(data)))
         return self._write(data)
 
@@ -471,7 +453,7 @@ class Session(Inbox):
         self._need_library()
         try:
             self._library.send_close(code, reason)
-        except ProtocolError as error:
+        except library.ProtocolError as error:
             if self._parts is None:
                 self._library = None
             raise ValueError(f"websocket.close: code {code} and reason {reason!r}: {error}") from None
