@@ -26,6 +26,7 @@ from cython.cimports.lasthop.http1.field import (
     Field,
     same_word,
 )
+from cython.cimports.lasthop.http1.head import unescape
 from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from lasthop.http1.field import KNOWN_NAMES
@@ -63,31 +64,11 @@ def _text(buf: cython.p_const_uchar, size: cython.Py_ssize_t) -> object:
 
 
 @cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _hex(c: cython.uchar) -> cython.int:
-    if 0x30 <= c <= 0x39:
-        return c - 0x30
-    c |= 0x20
-    return c - 0x57 if 0x61 <= c <= 0x66 else -1
-
-
-@cython.cfunc
 def _unescape(buf: cython.p_const_uchar, size: cython.Py_ssize_t) -> object:
-    """The path with its percent-escapes undone (RFC 3986, 2.1); what is no escape stays as it is."""
+    """The path with its percent-escapes undone."""
     plain: bytes = PyBytes_FromStringAndSize(cython.NULL, size)
     to: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(plain))
-    count: cython.Py_ssize_t = 0
-    i: cython.Py_ssize_t = 0
-    while i < size:
-        if buf[i] == 0x25 and i + 2 < size and _hex(buf[i + 1]) >= 0 and _hex(buf[i + 2]) >= 0:
-            to[count] = cython.cast(cython.uchar, _hex(buf[i + 1]) << 4 | _hex(buf[i + 2]))
-            i += 3
-        else:
-            to[count] = buf[i]
-            i += 1
-        count += 1
-    return _text(to, count)
+    return _text(to, unescape(to, buf, size))
 
 
 def write_address(conn):

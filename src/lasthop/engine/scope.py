@@ -17,7 +17,7 @@ from cython.cimports.lasthop.engine.lane import UNNAMED, Service
 from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX
 from cython.cimports.lasthop.engine.peers import Credentials, note_of
 from cython.cimports.lasthop.http1.field import COOKIE, HOST, LAST_OF_FRONTS, Field, lower, same_word
-from cython.cimports.lasthop.http1.head import Head
+from cython.cimports.lasthop.http1.head import Head, unescape
 from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from lasthop.http1.field import KNOWN_NAMES
@@ -108,31 +108,11 @@ def needs_environ(service, head, conn):
 
 
 @cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _hex(c: cython.uchar) -> cython.int:
-    if 0x30 <= c <= 0x39:
-        return c - 0x30
-    c |= 0x20
-    return c - 0x57 if 0x61 <= c <= 0x66 else -1
-
-
-@cython.cfunc
 def _unescape(buf: cython.p_const_uchar, size: cython.Py_ssize_t) -> object:
     """The path as text, its percent-escapes undone; what is no UTF-8 becomes U+FFFD."""
     plain: bytes = PyBytes_FromStringAndSize(cython.NULL, size)
-    to: cython.p_char = PyBytes_AS_STRING(plain)
-    count: cython.Py_ssize_t = 0
-    i: cython.Py_ssize_t = 0
-    while i < size:
-        if buf[i] == 0x25 and i + 2 < size and _hex(buf[i + 1]) >= 0 and _hex(buf[i + 2]) >= 0:
-            to[count] = cython.cast(cython.char, _hex(buf[i + 1]) << 4 | _hex(buf[i + 2]))
-            i += 3
-        else:
-            to[count] = cython.cast(cython.char, buf[i])
-            i += 1
-        count += 1
-    return PyUnicode_DecodeUTF8(to, count, b"replace")
+    to: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(plain))
+    return PyUnicode_DecodeUTF8(cython.cast(cython.p_char, to), unescape(to, buf, size), b"replace")
 
 
 @cython.cfunc

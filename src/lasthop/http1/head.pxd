@@ -29,3 +29,4 @@ cdef struct Progress:
     uint32_t fields             # how many fields came before it
 
 cdef Py_ssize_t read_head(Head* head, Progress* progress, const unsigned char* buf, Py_ssize_t size, const Bounds* bounds) noexcept nogil
+cdef Py_ssize_t unescape(unsigned char* to, const unsigned char* text, Py_ssize_t size) noexcept nogil

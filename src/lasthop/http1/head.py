@@ -403,3 +403,29 @@ def _unless_full(
 ) -> cython.Py_ssize_t:
     """`result`, or HEAD_TOO_LARGE when more is needed and the head may not be larger."""
     return HEAD_TOO_LARGE if result == NEED_MORE and size >= bounds.head else result
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _hex(c: cython.uchar) -> cython.int:
+    if 0x30 <= c <= 0x39:
+        return c - 0x30
+    c |= 0x20
+    return c - 0x57 if 0x61 <= c <= 0x66 else -1
+
+
+def unescape(to, text, size):
+    """Undo the percent-escapes of a path (RFC 3986, 2.1); what is no escape stays as it is. `to` has room for `size` bytes; how many were written."""
+    count: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t = 0
+    while i < size:
+        if text[i] == 0x25 and i + 2 < size and _hex(text[i + 1]) >= 0 and _hex(text[i + 2]) >= 0:
+            to[count] = cython.cast(cython.uchar, _hex(text[i + 1]) << 4 | _hex(text[i + 2]))
+            i += 3
+        else:
+            to[count] = text[i]
+            i += 1
+        count += 1
+    return count

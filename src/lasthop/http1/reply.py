@@ -205,6 +205,38 @@ def put_head(out, reply, status, headers):
 
 @cython.cfunc
 @cython.exceptval(-1)
+def _put_line(
+    out: cython.pointer(Out),
+    reply: cython.pointer(Reply),
+    name: object,
+    word: cython.p_uchar,
+    size: cython.Py_ssize_t,
+    text: cython.p_uchar,
+    count: cython.Py_ssize_t,
+) -> cython.int:
+    """Append a header whose value is known to be clean; `name` is told if it is no name."""
+    i: cython.Py_ssize_t
+    if size == 0:
+        raise ValueError("a header name is empty")
+    reserve(out, size + count + 4)
+    to: cython.p_uchar = out.data + out.size
+    for i in range(size):
+        if not _TOKEN[word[i]]:
+            raise ValueError(f"a header name may not have {chr(word[i])!r}: {name!r}")
+        to[i] = word[i]
+    if reply != cython.NULL and _SPECIAL[word[0]] and _take_special(reply, word, size, text, count):
+        return 0
+    to[size] = 0x3A
+    to[size + 1] = 0x20
+    memcpy(to + size + 2, text, cython.cast(cython.size_t, count))
+    to[size + 2 + count] = 0x0D
+    to[size + 3 + count] = 0x0A
+    out.size += size + count + 4
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
 def _put_field(
     out: cython.pointer(Out), reply: cython.pointer(Reply), name: object, value: object
 ) -> cython.int:
@@ -216,26 +248,9 @@ def _put_field(
     size: cython.Py_ssize_t = PyUnicode_GET_LENGTH(name)
     text: cython.p_uchar = cython.cast(cython.p_uchar, PyUnicode_1BYTE_DATA(value))
     count: cython.Py_ssize_t = PyUnicode_GET_LENGTH(value)
-    i: cython.Py_ssize_t
-    if size == 0:
-        raise ValueError("a header name is empty")
     if not is_clean(text, count):
         _refuse_text(f"the value of the header {name!r}", value)
-    reserve(out, size + count + 4)
-    to: cython.p_uchar = out.data + out.size
-    for i in range(size):
-        if not _TOKEN[word[i]]:
-            raise ValueError(f"a header name may not have {chr(word[i])!r}: {name!r}")
-        to[i] = word[i]
-    if _SPECIAL[word[0]] and _take_special(reply, word, size, text, count):
-        return 0
-    to[size] = 0x3A
-    to[size + 1] = 0x20
-    memcpy(to + size + 2, text, cython.cast(cython.size_t, count))
-    to[size + 2 + count] = 0x0D
-    to[size + 3 + count] = 0x0A
-    out.size += size + count + 4
-    return 0
+    return _put_line(out, reply, name, word, size, text, count)
 
 
 _lines = cython.declare(list, [None] * 1000)
@@ -288,29 +303,12 @@ def put_raw_field(out, reply, name, value):
     size: cython.Py_ssize_t = PyBytes_GET_SIZE(name)
     text: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(value))
     count: cython.Py_ssize_t = PyBytes_GET_SIZE(value)
-    i: cython.Py_ssize_t
-    if size == 0:
-        raise ValueError("a header name is empty")
     if not is_clean(text, count):
         raise ValueError(f"the value of the header {name!r} has a control character: {value!r}")
     while count and (text[0] == 0x20 or text[0] == 0x09):
         text += 1
         count -= 1
-    reserve(out, size + count + 4)
-    to: cython.p_uchar = out.data + out.size
-    for i in range(size):
-        if not _TOKEN[word[i]]:
-            raise ValueError(f"a header name may not have {chr(word[i])!r}: {name!r}")
-        to[i] = word[i]
-    if reply != cython.NULL and _SPECIAL[word[0]] and _take_special(reply, word, size, text, count):
-        return 0
-    to[size] = 0x3A
-    to[size + 1] = 0x20
-    memcpy(to + size + 2, text, cython.cast(cython.size_t, count))
-    to[size + 2 + count] = 0x0D
-    to[size + 3 + count] = 0x0A
-    out.size += size + count + 4
-    return 0
+    return _put_line(out, reply, name, word, size, text, count)
 
 
 @cython.cfunc
