@@ -7,6 +7,7 @@ that is ready in one go. There is no transport, no protocol and no callback for 
 """
 
 import asyncio
+import contextvars
 import os
 import signal
 import socket
@@ -82,6 +83,7 @@ class Engine(Core):
         self.lane.dialogues = set()
         self.lane.references = baseline(self.lane)
         self.lane.on_done = self._done
+        self.lane.context = contextvars.copy_context()
         self.lane.turn = self.turn
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
             self.lane.task = asyncio.Task

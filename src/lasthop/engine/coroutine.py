@@ -157,7 +157,7 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
         holder.finish(task)
         return 1
     lane.tasks[task] = holder
-    task.add_done_callback(lane.on_done)
+    task.add_done_callback(lane.on_done, context=lane.context)
     return 0
 
 

@@ -18,15 +18,7 @@ cdef enum Stage:
 
 @cython.final
 cdef class Cycle(Holder):
-    cdef Lane lane
-    cdef Service service
-    cdef Poll* poll
-    cdef Conn* conn             # NULL when the reply is complete, or the peer has gone
     cdef Exchange exchange
-    cdef dict scope
-    cdef dict environ           # for the access log, or None
-    cdef list reading           # futures of those who wait in receive(), or None
-    cdef list writing           # the same in send()
     cdef int stage
     cdef bint in_turn           # the turn of the connection goes on: what follows is left to it
     cdef bint body_taken        # the last of the request's body was received
@@ -43,7 +35,6 @@ cdef class Cycle(Holder):
     cdef object receiver
     cdef object sender
 
-    cdef object _message(self)
     cdef object _start(self, dict message)
     cdef object _body(self, dict message)
     cdef object _file(self, dict message, bint whole)

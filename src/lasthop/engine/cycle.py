@@ -27,11 +27,20 @@ from cython.cimports.lasthop.engine.connection import (
     SENDING,
     Conn,
 )
-from cython.cimports.lasthop.engine.ending import close_sent, end, go_on, refuse_late, seize, wake_all
+from cython.cimports.lasthop.engine.ending import (
+    Holder,
+    close_sent,
+    end,
+    go_on,
+    refuse_late,
+    seize,
+    wake_all,
+)
 from cython.cimports.lasthop.engine.exchange import BLOCKED, GONE, Exchange
 from cython.cimports.lasthop.engine.hold import hold
 from cython.cimports.lasthop.engine.intake import PEER_GONE
 from cython.cimports.lasthop.engine.lane import Service
+from cython.cimports.lasthop.engine.later import later
 from cython.cimports.lasthop.engine.linux import (
     EPOLLERR,
     EPOLLHUP,
@@ -66,8 +75,8 @@ class Cycle:
 
     def receive(self):
         """The next message: a piece of the request's body, or that the peer has gone or has all of its reply."""
-        message = self._message()
-        return self._receive_later() if message is None else ready(message)
+        message = self.message()
+        return later(self, True) if message is None else ready(message)
 
     def send(self, message):
         """Take a message of the reply. The peer may not have it yet, but no more than _AHEAD bytes wait for it when the awaitable is done."""
@@ -90,8 +99,7 @@ class Cycle:
 
     # Receiving.
 
-    def _message(self):
-        """What there is to be received now; None when it has to be waited for."""
+    def message(self):
         if self.conn == cython.NULL or self.stage == COMPLETE:
             return {"type": "http.disconnect"}
         if not self.body_taken:
@@ -107,19 +115,10 @@ class Cycle:
             return {"type": "http.request", "body": block, "more_body": not intake.ended}
         return {"type": "http.disconnect"} if self.left else None
 
-    async def _receive_later(self):
-        while True:
-            message = self._message()
-            if message is not None:
-                return message
-            if not self.body_taken and not self.in_turn and seize(self.conn):
-                rest(self.poll, self.conn, CALLED_BODY, self.poll.body_ns)
-            future = self.service.loop.create_future()
-            if self.reading is None:
-                self.reading = [future]
-            else:
-                self.reading.append(future)
-            await future
+    def wait(self, receiving):
+        if receiving and not self.body_taken and not self.in_turn and seize(self.conn):
+            rest(self.poll, self.conn, CALLED_BODY, self.poll.body_ns)
+        return Holder.wait(self, receiving)
 
     def _refuse_body(self):
         """The body breaks a rule, or breaks off: nothing more can be understood on this connection."""
@@ -264,7 +263,7 @@ class Cycle:
         exchange.give_descriptor(file, number, offset, count, False)
         while not self.lost and exchange.file is not None:
             if self.push() == BLOCKED and exchange.file is not None:
-                await self._room()
+                await self.wait(False)
         if self.lost:
             return
         if exchange.framing == BY_CHUNKS and not exchange.silent:
@@ -291,22 +290,12 @@ class Cycle:
                 self.lane.settle()
             return NOTHING
         if self.push() == BLOCKED and exchange.unsent + (exchange.out.size - exchange.out_at) > _AHEAD:
-            return self._send_later()
+            return later(self, False)
         return NOTHING
 
-    async def _send_later(self):
+    def has_room(self):
         exchange: Exchange = self.exchange
-        while not self.lost and exchange.unsent + (exchange.out.size - exchange.out_at) > _LOW:
-            await self._room()
-
-    def _room(self):
-        """A future that ends when the peer has taken something, or is gone."""
-        future = self.service.loop.create_future()
-        if self.writing is None:
-            self.writing = [future]
-        else:
-            self.writing.append(future)
-        return future
+        return self.lost or exchange.unsent + (exchange.out.size - exchange.out_at) <= _LOW
 
     def push(self):
         """Send what the peer takes of what is given: SENT, BLOCKED, or GONE, and then nothing can be sent any more."""

@@ -18,16 +18,8 @@ cdef enum Step:
 
 @cython.final
 cdef class Dialogue(Holder):
-    cdef Lane lane
-    cdef Service service
-    cdef Poll* poll
-    cdef Conn* conn             # NULL when the connection is closed
     cdef Exchange exchange      # what is to be written
     cdef Session session
-    cdef dict scope
-    cdef dict environ           # for the access log, or None
-    cdef list reading           # futures of those who wait in receive(), or None
-    cdef list writing           # the same in send()
     cdef int step
     cdef bint connected         # websocket.connect was received
     cdef bint in_turn
@@ -36,7 +28,6 @@ cdef class Dialogue(Holder):
     cdef int64_t due            # CLOCK_MONOTONIC, ns: the next ping, or the end of patience with its answer
     cdef int64_t began
 
-    cdef object _message(self)
     cdef object _accept(self, dict message)
     cdef object _deny(self, dict message)
     cdef object _denial(self, dict message)

@@ -19,6 +19,7 @@ from cython.cimports.lasthop.engine.connection import (
 from cython.cimports.lasthop.engine.ending import begin_linger, end, seize, wake_all
 from cython.cimports.lasthop.engine.exchange import GONE, Exchange
 from cython.cimports.lasthop.engine.lane import BUFFER, Service
+from cython.cimports.lasthop.engine.later import later
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_RELEASE,
     EPOLLERR,
@@ -37,7 +38,7 @@ from cython.cimports.lasthop.engine.poll import (
 )
 from cython.cimports.lasthop.engine.ready import NOTHING, ready
 from cython.cimports.lasthop.engine.websocket import OPEN
-from cython.cimports.lasthop.http1.reply import DATE_SIZE, put, put_raw_field, put_start
+from cython.cimports.lasthop.http1.reply import DATE_SIZE, free_out, put, put_raw_field, put_start
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC
@@ -115,8 +116,8 @@ class Dialogue:
 
     def receive(self):
         """The next message: websocket.connect, then what the peer says, at last websocket.disconnect."""
-        message = self._message()
-        return self._receive_later() if message is None else ready(message)
+        message = self.message()
+        return later(self, True) if message is None else ready(message)
 
     def send(self, message):
         """Take a message: websocket.accept, websocket.send, websocket.close, or a reply to a handshake that is denied."""
@@ -129,7 +130,7 @@ class Dialogue:
             self.session.send(message)
             self._write()
             if self.exchange.unsent > _AHEAD:
-                return self._send_later()
+                return later(self, False)
             return NOTHING
         if kind == "websocket.close":
             return self._deny(message)
@@ -137,7 +138,7 @@ class Dialogue:
             return self._denial(message)
         raise RuntimeError(f"{kind!r} was sent before websocket.accept")
 
-    def _message(self):
+    def message(self):
         if not self.connected:
             self.connected = True
             return {"type": "websocket.connect"}
@@ -153,26 +154,8 @@ class Dialogue:
             self._resume()
         return message
 
-    async def _receive_later(self):
-        while True:
-            message = self._message()
-            if message is not None:
-                return message
-            future = self.service.loop.create_future()
-            if self.reading is None:
-                self.reading = [future]
-            else:
-                self.reading.append(future)
-            await future
-
-    async def _send_later(self):
-        while self.conn != cython.NULL and self.exchange.unsent > _LOW:
-            future = self.service.loop.create_future()
-            if self.writing is None:
-                self.writing = [future]
-            else:
-                self.writing.append(future)
-            await future
+    def has_room(self):
+        return self.conn == cython.NULL or self.exchange.unsent <= _LOW
 
     # The handshake.
 
@@ -222,7 +205,7 @@ class Dialogue:
         if message.get("more_body", False):
             exchange.give(bytes(body))
             self._push_head()
-            return self._send_later() if exchange.unsent > _AHEAD else NOTHING
+            return later(self, False) if exchange.unsent > _AHEAD else NOTHING
         if not exchange.head_out:
             exchange.end_head(len(body))
         exchange.give(bytes(body))
@@ -334,6 +317,11 @@ class Dialogue:
         if exchange.out.size or exchange.unsent:
             if self._push() == GONE:
                 return 0
+        if self.step == TALKING and exchange.out.size == 0:
+            # What the handshake took is needed no more: there may be many of us, who mostly wait.
+            free_out(cython.address(exchange.out))
+            if exchange.intake.source_at == exchange.intake.source_end:
+                exchange.intake = self.lane.exchange.intake
         if exchange.unsent or exchange.out_at < exchange.out.size:
             if conn.phase == CALLED_SENDING:
                 rest_until(self.poll, conn, CALLED_SENDING, conn.deadline)

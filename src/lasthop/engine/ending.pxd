@@ -7,12 +7,24 @@ from lasthop.engine.lane cimport Lane, Service
 from lasthop.engine.poll cimport Poll
 
 cdef class Holder:
+    cdef Lane lane
+    cdef Service service
+    cdef Poll* poll
+    cdef Conn* conn             # NULL when the connection is not ours any more
+    cdef dict scope
+    cdef dict environ           # for the access log, or None
+    cdef object reading         # a future of who waits in receive(), a list of several, or None
+    cdef object writing         # the same in send()
+
+    cdef object message(self)
+    cdef bint has_room(self) except -1
+    cdef object wait(self, bint receiving)
     cdef int wake(self, uint32_t events) except -1
     cdef void lose(self) noexcept
     cdef int finish(self, object task) except -1
 
 cdef bint seize(Conn* conn) noexcept
-cdef object wake_all(object futures)
+cdef object wake_all(object waiting)
 cdef close_sent(Service service, Exchange exchange)
 cdef int go_on(Lane lane, Conn* conn, Exchange exchange) except -1
 cdef int begin_linger(Poll* poll, Conn* conn) except -1

@@ -48,6 +48,23 @@ _LINGER_NS = cython.declare(int64_t, 3000000000)
 class Holder:
     """Whoever has a connection while a coroutine of the application runs."""
 
+    def message(self):
+        """What there is to be received now; None when it has to be waited for."""
+        raise NotImplementedError
+
+    def has_room(self):
+        """Do so few bytes wait for the peer that more may be sent?"""
+        raise NotImplementedError
+
+    def wait(self, receiving):
+        """A future that ends when `message` (`receiving`) or `has_room` is worth another look."""
+        future = self.service.loop.create_future()
+        if receiving:
+            self.reading = _joined(self.reading, future)
+        else:
+            self.writing = _joined(self.writing, future)
+        return future
+
     def wake(self, events):
         """There is something to do: the peer has sent something, takes more, or is gone (`events` are epoll's)."""
         raise NotImplementedError
@@ -68,12 +85,24 @@ def seize(conn):
     )
 
 
-def wake_all(futures):
-    """Have those who wait for something look again; `futures` is a list, or None."""
-    if futures is not None:
-        for future in futures:
-            if not future.done():
-                future.set_result(None)
+@cython.cfunc
+def _joined(waiting: object, future: object) -> object:
+    """Mostly one waits, and then no list is needed."""
+    if waiting is None:
+        return future
+    if type(waiting) is list:
+        waiting.append(future)
+        return waiting
+    return [waiting, future]
+
+
+def wake_all(waiting):
+    """Have those who wait for something look again; `waiting` is a future, a list of them, or None."""
+    if waiting is None:
+        return
+    for future in waiting if type(waiting) is list else (waiting,):
+        if not future.done():
+            future.set_result(None)
 
 
 def close_sent(service, exchange):

@@ -71,6 +71,7 @@ cdef class Lane:
     cdef object task            # makes a task of a coroutine
     cdef dict task_options      # with these options
     cdef object on_done         # called when one has ended
+    cdef object context         # in this context, of nobody's own
     cdef object turn            # called by the loop when connections are ready
     cdef bint turning           # that goes on
     cdef bint due               # the loop will call it in its next round

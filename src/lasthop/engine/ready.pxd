@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 
 cdef extern from "Python.h":
     ctypedef struct TypeObject "PyTypeObject":
-        PyObject* (*tp_iternext)(PyObject*) noexcept
+        PyObject* (*tp_iternext)(PyObject*) except? NULL
 
 @cython.final
 @cython.freelist(64)

@@ -29,6 +29,8 @@ _methods = cython.declare(
 )
 _UPGRADE = cython.declare(cython.int, KNOWN_NAMES.index(b"upgrade"))
 _CONNECTION = cython.declare(cython.int, KNOWN_NAMES.index(b"connection"))
+_NO_OPTIONS = cython.declare(dict, {})
+"""Of an extension."""
 _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
 """Processes whose templates are kept for their next connections: fronts have few."""
 
@@ -274,7 +276,7 @@ def build_scope(service, head, buf, conn, environ, websocket):
         scope["type"] = "websocket"
         scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
         del scope["method"]
-        scope["extensions"] = {"websocket.http.response": {}}
+        scope["extensions"] = {"websocket.http.response": _NO_OPTIONS}
         if "lasthop.peer" in extensions:
             scope["extensions"]["lasthop.peer"] = extensions["lasthop.peer"]
     return scope
