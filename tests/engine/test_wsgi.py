@@ -370,7 +370,16 @@ def program() -> Iterator[Program]:
 
     def start(*lines: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", "\n".join([PRELUDE, *lines])],
+            # Python 3.12 warns of a fork beside threads, of which there is always one: the attendant.
+            [
+                sys.executable,
+                "-W",
+                "ignore:This process",
+                "-X",
+                "faulthandler",
+                "-c",
+                "\n".join([PRELUDE, *lines]),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -128,6 +128,8 @@ def call_coroutine(lane, conn, base, took, size, whole):
         pass
     elif cycle.stage == COMPLETE:
         cycle._leave()
+    elif exchange.intake.failure:
+        cycle.give_up()
     else:
         exchange.intake.keep_source()
         cycle._rest()

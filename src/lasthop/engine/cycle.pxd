@@ -49,3 +49,4 @@ cdef class Cycle(Holder):
     cdef int _leave(self) except -1
     cdef int _rest(self) except -1
     cdef int _refuse_body(self) except -1
+    cdef int give_up(self) except -1

@@ -122,15 +122,19 @@ class Cycle:
 
     def _refuse_body(self):
         """The body breaks a rule, or breaks off: nothing more can be understood on this connection."""
-        failure: cython.int = self.exchange.intake.failure
-        conn: cython.pointer(Conn) = self.conn
         if self.in_turn or not seize(self.conn):
             self.left = True  # the turn that goes on, or is to come, sees the failure and ends the connection
             return 0
-        if failure != PEER_GONE and not self.exchange.head_out:
-            refuse_late(self.service, conn, failure)
-        end(self.service, conn)
+        self.give_up()
         self.lane.settle()
+        return 0
+
+    def give_up(self):
+        """The body cannot be understood: say so if nothing else was said yet, and end the connection, which is BUSY and ours."""
+        failure: cython.int = self.exchange.intake.failure
+        if failure != PEER_GONE and not self.exchange.head_out:
+            refuse_late(self.service, self.conn, failure)
+        end(self.service, self.conn)
         return 0
 
     # Sending.
@@ -354,10 +358,7 @@ class Cycle:
         if self.stage == COMPLETE:
             return self._leave()
         if exchange.intake.failure and self.reading is None:
-            if exchange.intake.failure != PEER_GONE and not exchange.head_out:
-                refuse_late(self.service, conn, exchange.intake.failure)
-            end(self.service, conn)
-            return 0
+            return self.give_up()
         if before and not self.late:
             if exchange.flush() == GONE:
                 end(self.service, conn)
@@ -471,20 +472,21 @@ class Cycle:
         service: Service = self.service
         exchange: Exchange = self.exchange
         error: object = None
+        lost: cython.bint = self.lost or exchange.intake.failure != 0
         if task is not None:
             try:
                 error = task.exception()
             except asyncio.CancelledError as cancelled:
                 error = cancelled
-            if error is not None and not (self.lost and _is_of_loss(error)):
+            if error is not None and not (lost and _is_of_loss(error)):
                 self.poll.count[ERRORS] += 1
                 service.log_failure(f"the application failed: {_named(self.scope)}", error)
-            elif error is None and self.stage != COMPLETE and not self.lost:
+            elif error is None and self.stage != COMPLETE and not lost:
                 self.poll.count[ERRORS] += 1
                 service.log_failure(
                     f"the application returned before its reply was complete: {_named(self.scope)}", None
                 )
-        if self.stage == COMPLETE or self.conn == cython.NULL:
+        if self.stage == COMPLETE or self.conn == cython.NULL or exchange.intake.failure:
             return 0
         exchange.file = None
         if exchange.head_out and not self.pushed:

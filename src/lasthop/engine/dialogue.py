@@ -109,6 +109,8 @@ class Dialogue:
             self.session.feed_raw(intake.source + intake.source_at, intake.source_end - intake.source_at)
             intake.source_at = intake.source_end
             intake.keep_source()
+            wake_all(self.reading)
+            self.reading = None
         self._collect()
         return self._rest()
 
