@@ -247,6 +247,21 @@ async def cancels_itself(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(0)
 
 
+async def two_senders(scope: Scope, receive: Receive, send: Send) -> None:
+    """One task waits for the peer to read when another ends the reply."""
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    piece = {"type": "http.response.body", "body": b"x" * 8_000_000, "more_body": True}
+    if scope["query_string"]:
+        opened = Path(scope["query_string"].decode()).open("rb")  # noqa: SIM115 - left to the engine
+        piece = {"type": "http.response.zerocopysend", "file": opened, "more_body": True}
+    first = asyncio.create_task(send(piece))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    assert not first.done()
+    await send({"type": "http.response.body"})
+    await first
+    tell("both have sent")
+
+
 async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
     import time
 
@@ -259,7 +274,8 @@ PATHS = {
     for each in (
         hello, show_scope, pid, echo, pieces, stream, endless, sleep, waits_for_the_end, disconnects_after_reply, background, fails,
         fails_in_the_body, returns, too_long, too_short, body_first, twice, after_the_end, unknown, split, text_body, hints, trailers,
-        file, parts_of_file, context, as_tasks, bounded, cancels_itself, blocks,
+        file, parts_of_file, context, as_tasks, bounded, cancels_itself,
+        two_senders, blocks,
     )
 }  # fmt: skip
 

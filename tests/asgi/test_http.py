@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi.conftest import Start, ask, connect, quiet, said_by
+from tests.asgi.conftest import Start, ask, connect, quiet, said_by, until
 
 
 def body_of(reply: bytes) -> bytes:
@@ -277,6 +277,19 @@ def test_a_task_that_is_cancelled_is_a_500(start: Start) -> None:
         answer = connection.getresponse()
         assert (500, b"Internal Server Error\n") == (answer.status, answer.read())
     said_by(server, "CancelledError")
+
+
+def test_whoever_waits_to_send_hears_that_another_has_ended_the_reply(start: Start, tmp_path: Path) -> None:
+    server = start()
+    (tmp_path / "file").write_bytes(bytes(8_000_000))
+    for query in ("", f"?{tmp_path}/file"):
+        raw = connect(server)
+        raw.get(f"/two_senders{query}", "Connection: close\r\n")
+        until(lambda: server.said().count("both have sent") == 1 + bool(query), server.said)  # noqa: B023
+        if not query:
+            assert 8_000_000 < len(raw.rest())
+        raw.close()
+    quiet(server)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:

@@ -265,11 +265,11 @@ class Cycle:
             count = -1
         self.stage = BODY
         exchange.give_descriptor(file, number, offset, count, False)
-        while not self.lost and exchange.file is not None:
+        while not self.lost and self.stage == BODY and exchange.file is not None:
             if self.push() == BLOCKED and exchange.file is not None:
                 await self.wait(False)
-        if self.lost:
-            return
+        if self.lost or self.stage != BODY:
+            return  # the peer is gone, or another task has ended the reply
         if exchange.framing == BY_CHUNKS and not exchange.silent:
             exchange.give_break()
         if not message.get("more_body", False):
@@ -299,7 +299,11 @@ class Cycle:
 
     def has_room(self):
         exchange: Exchange = self.exchange
-        return self.lost or exchange.unsent + (exchange.out.size - exchange.out_at) <= _LOW
+        return (
+            self.lost
+            or self.stage == COMPLETE
+            or exchange.unsent + (exchange.out.size - exchange.out_at) <= _LOW
+        )
 
     def push(self):
         """Send what the peer takes of what is given: SENT, BLOCKED, or GONE, and then nothing can be sent any more."""
@@ -405,6 +409,9 @@ class Cycle:
         if self.reading is not None:
             wake_all(self.reading)
             self.reading = None
+        if self.writing is not None:  # another task of the application waits
+            wake_all(self.writing)
+            self.writing = None
         if not self.in_turn and seize(self.conn):
             self._leave()
             self.lane.settle()
@@ -472,7 +479,8 @@ class Cycle:
         service: Service = self.service
         exchange: Exchange = self.exchange
         error: object = None
-        lost: cython.bint = self.lost or exchange.intake.failure != 0
+        # A complete reply that the peer does not take yet has the exchange with it.
+        lost: cython.bint = self.lost or (self.stage != COMPLETE and exchange.intake.failure != 0)
         if task is not None:
             try:
                 error = task.exception()
