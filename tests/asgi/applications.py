@@ -254,12 +254,51 @@ async def two_senders(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["query_string"]:
         opened = Path(scope["query_string"].decode()).open("rb")  # noqa: SIM115 - left to the engine
         piece = {"type": "http.response.zerocopysend", "file": opened, "more_body": True}
-    first = asyncio.create_task(send(piece))  # type: ignore[arg-type]
+    first: asyncio.Task[None] = asyncio.create_task(send(piece))  # type: ignore[arg-type]
     await asyncio.sleep(0.05)
     assert not first.done()
     await send({"type": "http.response.body"})
     await first
     tell("both have sent")
+
+
+async def exits(scope: Scope, receive: Receive, send: Send) -> None:
+    raise SystemExit(3)
+
+
+async def exits_later(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.sleep(0.01)
+    raise SystemExit(3)
+
+
+async def stops_the_loop(scope: Scope, receive: Receive, send: Send) -> None:
+    asyncio.get_running_loop().stop()
+    await reply(send, b"stopped")
+
+
+async def forks(scope: Scope, receive: Receive, send: Send) -> None:
+    """The child comes back, too."""
+    await reply(send, b"parent" if os.fork() else b"child")
+
+
+async def headers_that_send(scope: Scope, receive: Receive, send: Send) -> None:
+    class Headers(list[tuple[bytes, bytes]]):
+        def __iter__(self) -> Any:
+            try:
+                send({"type": "http.response.start", "status": 201, "headers": [(b"x", b"y")]})
+            except RuntimeError as error:
+                tell(error)
+            return super().__iter__()
+
+    await reply(send, b"once", headers=Headers([TEXT]))
+
+
+async def receives_too_late(scope: Scope, receive: Receive, send: Send) -> None:
+    """A `receive` that never ran has taken nothing."""
+    task = asyncio.ensure_future(receive())
+    task.cancel()
+    await asyncio.wait([task])
+    await reply(send, await read(receive))
 
 
 async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
@@ -275,7 +314,7 @@ PATHS = {
         hello, show_scope, pid, echo, pieces, stream, endless, sleep, waits_for_the_end, disconnects_after_reply, background, fails,
         fails_in_the_body, returns, too_long, too_short, body_first, twice, after_the_end, unknown, split, text_body, hints, trailers,
         file, parts_of_file, context, as_tasks, bounded, cancels_itself,
-        two_senders, blocks,
+        two_senders, exits, exits_later, stops_the_loop, forks, headers_that_send, receives_too_late, blocks,
     )
 }  # fmt: skip
 

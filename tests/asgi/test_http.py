@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,54 @@ def test_whoever_waits_to_send_hears_that_another_has_ended_the_reply(start: Sta
             assert 8_000_000 < len(raw.rest())
         raw.close()
     quiet(server)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_no_request_ends_the_worker(start: Start, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = start("applications:app", "--loop", loop)
+    before = connect(server)
+    before.get("/sleep?1")
+    for path, status in (("/exits", 500), ("/exits_later", 500), ("/stops_the_loop", 200)):
+        connection = ask(server)
+        connection.request("GET", path)
+        assert status == connection.getresponse().status
+    before.until(b"\r\n\r\n")
+    assert "starting another" not in server.said()
+
+
+def test_a_child_that_comes_back_has_nothing_to_say(start: Start) -> None:
+    server = start()
+    raw = connect(server)
+    raw.get("/forks", "Connection: close\r\n")
+    assert raw.rest().endswith(b"\r\n\r\nparent")
+
+
+def test_headers_cannot_put_a_second_reply_into_the_first(start: Start) -> None:
+    server = start()
+    raw = connect(server)
+    raw.get("/headers_that_send", "Connection: close\r\n")
+    text = raw.rest()
+    assert (1, True) == (text.count(b"HTTP/1.1"), text.endswith(b"once"))
+    said_by(server, "http.response.start was sent a second time")
+
+
+def test_a_receive_that_never_ran_takes_nothing(start: Start) -> None:
+    server = start()
+    connection = ask(server)
+    connection.request("POST", "/receives_too_late", b"all of it")
+    assert b"all of it" == connection.getresponse().read()
+    quiet(server)
+
+
+def test_a_fifo_is_no_file_to_send(start: Start, tmp_path: Path) -> None:
+    server = start()
+    os.mkfifo(tmp_path / "fifo")
+    connection = ask(server)
+    connection.request("GET", f"/file?{tmp_path}/fifo")
+    assert 500 == connection.getresponse().status
+    said_by(server, "only a regular file")
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None:

@@ -21,7 +21,7 @@ from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
 from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done
 from cython.cimports.lasthop.engine.dialogue import Dialogue
-from cython.cimports.lasthop.engine.ending import end
+from cython.cimports.lasthop.engine.ending import end, only_parent
 from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import is_time
 from cython.cimports.lasthop.engine.lane import Lane
@@ -141,6 +141,7 @@ class Engine(Core):
         lane: Lane = self.lane
         conn: cython.pointer(Conn)
         rounds: cython.int = 0
+        only_parent(self.service)
         lane.due = False
         lane.turning = True
         poll.turns += 1

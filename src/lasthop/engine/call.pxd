@@ -9,3 +9,4 @@ cdef enum:
 cdef int call_application(Lane lane, Conn* conn, const unsigned char* base, Py_ssize_t took, Py_ssize_t size, bint gathered) except -2
 cdef object close_result(Service service, object result)
 cdef object no_input()
+cdef object leave_child(object error)

@@ -68,11 +68,11 @@ def call_application(lane, conn, base, took, size, gathered):
         sent = _answer(service, exchange, result)
     except BaseException as error:
         if generation() != service.generation:
-            _leave_child(error)
+            leave_child(error)
         sent = _fail(service, exchange)
     exchange.finish()
     if generation() != service.generation:
-        _leave_child(None)
+        leave_child(None)
     exchange.intake.settle(exchange.keep_alive)
     if sent != GONE:
         if poll.holding and hold(poll, exchange):
@@ -105,8 +105,7 @@ def call_application(lane, conn, base, took, size, gathered):
     return sent
 
 
-@cython.cfunc
-def _leave_child(error: object) -> object:
+def leave_child(error):
     """The application forked, and this is the child that came back from it: it has no business with the parent's connections."""
     status = 0
     if isinstance(error, SystemExit):

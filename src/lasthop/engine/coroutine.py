@@ -22,7 +22,6 @@ from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 _MOST_SPARES = cython.declare(cython.int, 64)
 """Cycles that are kept to serve again."""
-_INTERRUPTS = (KeyboardInterrupt, SystemExit)
 
 
 @cython.cfunc
@@ -148,8 +147,6 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
         if not PyCoro_CheckExact(coroutine):
             coroutine = _await(coroutine)
         task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
-    except _INTERRUPTS:
-        raise
     except BaseException:
         lane.poll.count[ERRORS] += 1
         lane.service.log_error("the application failed")

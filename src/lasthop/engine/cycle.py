@@ -32,6 +32,7 @@ from cython.cimports.lasthop.engine.ending import (
     close_sent,
     end,
     go_on,
+    only_parent,
     refuse_late,
     seize,
     wake_all,
@@ -55,7 +56,7 @@ from cython.cimports.lasthop.engine.poll import (
     rest,
     rest_until,
 )
-from cython.cimports.lasthop.engine.ready import NOTHING, ready
+from cython.cimports.lasthop.engine.ready import NOTHING
 from cython.cimports.lasthop.http1.reply import BY_CHUNKS, BY_LENGTH, put, put_raw_field, put_start
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC
@@ -75,12 +76,12 @@ class Cycle:
 
     def receive(self):
         """The next message: a piece of the request's body, or that the peer has gone or has all of its reply."""
-        message = self.message()
-        return later(self, True) if message is None else ready(message)
+        return later(self, True)
 
     def send(self, message):
         """Take a message of the reply. The peer may not have it yet, but no more than _AHEAD bytes wait for it when the awaitable is done."""
         kind = message["type"]
+        only_parent(self.service)
         if self.lost:
             return self._drop()
         if kind == "http.response.body":
@@ -143,16 +144,22 @@ class Cycle:
         exchange: Exchange = self.exchange
         if self.stage != UNSTARTED:
             raise RuntimeError("http.response.start was sent a second time")
-        put_start(
-            cython.address(exchange.out),
-            cython.address(exchange.reply),
-            message["status"],
-            message.get("headers", ()),
+        self.stage = (
+            STARTED  # at once: the headers may be an iterable of the application's that comes back here
         )
+        try:
+            put_start(
+                cython.address(exchange.out),
+                cython.address(exchange.reply),
+                message["status"],
+                message.get("headers", ()),
+            )
+            self.with_trailers = bool(message.get("trailers", False))
+        except BaseException:
+            self.stage = UNSTARTED
+            raise
         exchange.started = True
         self.trailer = b""
-        self.with_trailers = bool(message.get("trailers", False))
-        self.stage = STARTED
         return NOTHING
 
     def _body(self, message):
@@ -245,7 +252,7 @@ class Cycle:
         if self.stage == UNSTARTED or self.stage > BODY:
             raise RuntimeError(f"{message['type']} was sent before http.response.start, or after the end")
         if whole:
-            file = open(message["path"], "rb", buffering=0)  # noqa: PTH123, SIM115 - closed when it is sent
+            file = open(message["path"], "rb", buffering=0, opener=_open)  # noqa: PTH123, SIM115 - closed when it is sent
             exchange.give_descriptor(file, file.fileno(), 0, -1, True)
             self._check_length()
             exchange.closing = file
@@ -479,6 +486,7 @@ class Cycle:
         service: Service = self.service
         exchange: Exchange = self.exchange
         error: object = None
+        only_parent(service)
         # A complete reply that the peer does not take yet has the exchange with it.
         lost: cython.bint = self.lost or (self.stage != COMPLETE and exchange.intake.failure != 0)
         if task is not None:
@@ -522,6 +530,11 @@ class Cycle:
         return 0
 
 
+def _open(path, flags):
+    """Without waiting: a FIFO would hold up the loop until somebody writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 @cython.cfunc
 def _is_of_loss(error: object) -> cython.bint:
     """Is it what an application may well raise when its peer has gone?"""
@@ -530,4 +543,4 @@ def _is_of_loss(error: object) -> cython.bint:
 
 @cython.cfunc
 def _named(scope: dict) -> object:
-    return f"{scope.get('method', 'WebSocket')} {scope['path']!r}"
+    return f"{scope.get('method', 'WebSocket')} {scope.get('path')!r}"

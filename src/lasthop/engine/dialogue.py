@@ -16,7 +16,7 @@ from cython.cimports.lasthop.engine.connection import (
     READY,
     Conn,
 )
-from cython.cimports.lasthop.engine.ending import begin_linger, end, seize, wake_all
+from cython.cimports.lasthop.engine.ending import begin_linger, end, only_parent, seize, wake_all
 from cython.cimports.lasthop.engine.exchange import GONE, Exchange
 from cython.cimports.lasthop.engine.lane import BUFFER, Service
 from cython.cimports.lasthop.engine.later import later
@@ -36,7 +36,7 @@ from cython.cimports.lasthop.engine.poll import (
     rest,
     rest_until,
 )
-from cython.cimports.lasthop.engine.ready import NOTHING, ready
+from cython.cimports.lasthop.engine.ready import NOTHING
 from cython.cimports.lasthop.engine.websocket import OPEN
 from cython.cimports.lasthop.http1.reply import DATE_SIZE, free_out, put, put_raw_field, put_start
 from cython.cimports.libc.errno import EAGAIN, EINTR, errno
@@ -118,12 +118,12 @@ class Dialogue:
 
     def receive(self):
         """The next message: websocket.connect, then what the peer says, at last websocket.disconnect."""
-        message = self.message()
-        return later(self, True) if message is None else ready(message)
+        return later(self, True)
 
     def send(self, message):
         """Take a message: websocket.accept, websocket.send, websocket.close, or a reply to a handshake that is denied."""
         kind = message["type"]
+        only_parent(self.service)
         if kind == "websocket.accept":
             return self._accept(message)
         if self.step == TALKING or self.step == OVER:
@@ -430,20 +430,21 @@ class Dialogue:
     def finish(self, task):
         """The coroutine has ended: what it left undone is done for it."""
         error: object = None
+        only_parent(self.service)
         if task is not None:
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (
             self.conn == cython.NULL and isinstance(error, (OSError, asyncio.CancelledError))
         ):
             self.poll.count[ERRORS] += 1
-            self.service.log_failure(f"the application failed: WebSocket {self.scope['path']!r}", error)
+            self.service.log_failure(f"the application failed: WebSocket {self.scope.get('path')!r}", error)
         if self.conn == cython.NULL:
             return 0
         if self.step == ASKED:
             if error is None:
                 self.poll.count[ERRORS] += 1
                 self.service.log_failure(
-                    f"the application returned without an answer to the handshake: {self.scope['path']!r}",
+                    f"the application returned without an answer to the handshake: {self.scope.get('path')!r}",
                     None,
                 )
             self._refuse(500, (), b"")

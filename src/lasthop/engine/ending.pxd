@@ -23,6 +23,7 @@ cdef class Holder:
     cdef void lose(self) noexcept
     cdef int finish(self, object task) except -1
 
+cdef int only_parent(Service service) except -1
 cdef bint seize(Conn* conn) noexcept
 cdef object wake_all(object waiting)
 cdef close_sent(Service service, Exchange exchange)

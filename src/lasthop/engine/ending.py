@@ -8,7 +8,7 @@ of the application has a connection, a `Holder` hangs on it, which is told when 
 import cython
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF
-from cython.cimports.lasthop.engine.call import close_result
+from cython.cimports.lasthop.engine.call import close_result, leave_child
 from cython.cimports.lasthop.engine.connection import (
     BUSY,
     DRAIN,
@@ -21,6 +21,7 @@ from cython.cimports.lasthop.engine.connection import (
 )
 from cython.cimports.lasthop.engine.environ import build_stub
 from cython.cimports.lasthop.engine.exchange import Exchange
+from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.lane import BUFFER
 from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_SEQ_CST,
@@ -75,6 +76,13 @@ class Holder:
     def finish(self, task):
         """The coroutine has ended, in `task`; None: it could not even begin, and that is logged."""
         raise NotImplementedError
+
+
+def only_parent(service):
+    """A child that the application's coroutine forked, and that comes back into the engine, ends here: the connections are the parent's."""
+    if generation() != service.generation:
+        leave_child(None)
+    return 0
 
 
 def seize(conn):

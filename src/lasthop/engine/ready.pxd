@@ -1,4 +1,4 @@
-# An awaitable that need not be awaited: its value is there.
+# An awaitable that need not be awaited.
 cimport cython
 from cpython.object cimport PyObject
 
@@ -7,9 +7,7 @@ cdef extern from "Python.h":
         PyObject* (*tp_iternext)(PyObject*) except? NULL
 
 @cython.final
-@cython.freelist(64)
 cdef class Ready:
-    cdef object value
+    pass
 
 cdef object NOTHING
-cdef object ready(object value)

@@ -1,12 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""An awaitable whose value is there already: `await` gives it without going through the event loop.
+"""An awaitable that is done already: `await` gives None without going through the event loop.
 
-Most of what an ASGI application awaits of a server is so: a body that has come with its head, a message that the socket took. It looks like a coroutine
-(send, throw, close), so that `asyncio.create_task(receive())` and `asyncio.wait_for` take it as they take a coroutine function's.
+Most of what an ASGI application sends is so: the socket took it. It looks like a coroutine (send, throw, close), so that `asyncio.create_task(send(message))`
+and `asyncio.wait_for` take it as they take a coroutine function's.
 """
 
 import cython
-from cython.cimports.cpython.exc import PyErr_SetObject
 from cython.cimports.cpython.object import PyObject
 
 
@@ -18,11 +17,11 @@ class Ready:
         return self
 
     def __next__(self):
-        raise StopIteration(self.value)
+        raise StopIteration
 
     def send(self, value):
         """As a coroutine's: it ends at once."""
-        raise StopIteration(self.value)
+        raise StopIteration
 
     def throw(self, kind, value=None, traceback=None):
         """As a coroutine's: raises what it is given."""
@@ -39,22 +38,11 @@ class Ready:
 @cython.cfunc
 @cython.exceptval(check=False)
 def _end(self: cython.pointer(PyObject)) -> cython.pointer(PyObject):
-    """`__next__` for the interpreter's own use: no exception object, and no traceback, for what happens twice a request."""
-    made: Ready = cython.cast(Ready, self)
-    if made.value is not None:
-        PyErr_SetObject(StopIteration, made.value)
+    """`__next__` for the interpreter's own use: NULL without an exception is the end, with None."""
     return cython.NULL
 
 
 cython.cast(cython.pointer(TypeObject), Ready).tp_iternext = _end
 
-
-def ready(value):
-    """An awaitable that gives `value`, a dict."""
-    made: Ready = Ready()
-    made.value = value
-    return made
-
-
-NOTHING = ready(None)
-"""For all that gives None: it has no state, so one serves all."""
+NOTHING = Ready()
+"""It has no state, so one serves all."""

@@ -6,7 +6,7 @@ the worker's main thread.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,22 @@ class Looped:
     def serve(self) -> None:
         """Serve, then let the application end."""
         try:
-            self._runner.run(self._engine.serve())
+            self._go_on_with(self._engine.serve())
         finally:
             left = min(self._graceful_s, max(0.0, self._until - time.monotonic()))
             self._runner.run(self._lifespan.stop(left))
+
+    def _go_on_with(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it to its end, whatever the application does to the loop: SystemExit in one request, or loop.stop(), is not the end of all others."""
+        loop = self._runner.get_loop()
+        task = loop.create_task(coroutine)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except BaseException as error:
+                if task.done() or loop.is_closed():
+                    raise
+                log.error("the application stopped the event loop (%r); it goes on", error)
 
     def drain(self, linger: float) -> None:
         """Take no more connections, finish, close what is idle after ``linger`` seconds."""
