@@ -77,6 +77,11 @@ def flask() -> Any:
     return pytest.importorskip("flask").Flask("shop")
 
 
+def named(application: Any) -> str:
+    """The same in every run, unlike a repr with an address."""
+    return getattr(application, "__name__", type(application).__name__)
+
+
 @pytest.mark.parametrize(
     "application",
     [
@@ -93,7 +98,7 @@ def flask() -> Any:
         functools.partial(quart),
         functools.partial(django, "asgi"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_asgi(application: Any) -> None:
     if isinstance(application, functools.partial) and application.func in (
@@ -118,7 +123,7 @@ def test_asgi(application: Any) -> None:
         functools.partial(flask),
         functools.partial(django, "wsgi"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_wsgi(application: Any) -> None:
     if isinstance(application, functools.partial) and application.func in (flask, django):
