@@ -1,7 +1,9 @@
 """ASGI applications that tests serve: each path is one thing that an application may do."""
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import json
 import os
 import sys
@@ -301,6 +303,17 @@ async def receives_too_late(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, await read(receive))
 
 
+async def polls(scope: Scope, receive: Receive, send: Send) -> None:
+    """Looks now and then whether the peer has gone: how many futures are left of that."""
+    await read(receive)
+    for _ in range(300):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(receive(), 0.001)
+    gc.collect()
+    left = sum(isinstance(each, asyncio.Future) for each in gc.get_objects())
+    await reply(send, str(left).encode())
+
+
 async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
     import time
 
@@ -314,7 +327,7 @@ PATHS = {
         hello, show_scope, pid, echo, pieces, stream, endless, sleep, waits_for_the_end, disconnects_after_reply, background, fails,
         fails_in_the_body, returns, too_long, too_short, body_first, twice, after_the_end, unknown, split, text_body, hints, trailers,
         file, parts_of_file, context, as_tasks, bounded, cancels_itself,
-        two_senders, exits, exits_later, stops_the_loop, forks, headers_that_send, receives_too_late, blocks,
+        two_senders, exits, exits_later, stops_the_loop, forks, headers_that_send, receives_too_late, polls, blocks,
     )
 }  # fmt: skip
 

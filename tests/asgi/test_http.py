@@ -332,6 +332,14 @@ def test_a_receive_that_never_ran_takes_nothing(start: Start) -> None:
     quiet(server)
 
 
+def test_who_looks_again_and_again_leaves_nothing_behind(start: Start) -> None:
+    server = start()
+    connection = ask(server)
+    connection.request("GET", "/polls")
+    assert int(connection.getresponse().read()) < 20
+    quiet(server)
+
+
 def test_a_fifo_is_no_file_to_send(start: Start, tmp_path: Path) -> None:
     server = start()
     os.mkfifo(tmp_path / "fifo")

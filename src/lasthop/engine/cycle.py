@@ -144,9 +144,8 @@ class Cycle:
         exchange: Exchange = self.exchange
         if self.stage != UNSTARTED:
             raise RuntimeError("http.response.start was sent a second time")
-        self.stage = (
-            STARTED  # at once: the headers may be an iterable of the application's that comes back here
-        )
+        # At once: the headers may be an iterable of the application's that comes back here.
+        self.stage = STARTED
         try:
             put_start(
                 cython.address(exchange.out),

@@ -95,13 +95,11 @@ def seize(conn):
 
 @cython.cfunc
 def _joined(waiting: object, future: object) -> object:
-    """Mostly one waits, and then no list is needed."""
+    """Mostly one waits, and then no list is needed. Those that were cancelled are left out: somebody may wait for a second again and again."""
     if waiting is None:
         return future
-    if type(waiting) is list:
-        waiting.append(future)
-        return waiting
-    return [waiting, future]
+    others = [each for each in (waiting if type(waiting) is list else [waiting]) if not each.done()]
+    return [*others, future] if others else future
 
 
 def wake_all(waiting):
