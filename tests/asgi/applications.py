@@ -264,6 +264,34 @@ async def two_senders(scope: Scope, receive: Receive, send: Send) -> None:
     tell("both have sent")
 
 
+async def sends_for_both(scope: Scope, receive: Receive, send: Send) -> None:
+    """One task waits for the peer to read, and a message of another takes along what it waits for."""
+    sent = 0
+
+    async def sends() -> None:
+        nonlocal sent
+        while not ends.is_set():
+            await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+            sent += 1
+
+    ends = asyncio.Event()
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+    first = asyncio.create_task(sends())
+    before = -1
+    while before != sent:
+        before = sent
+        await asyncio.sleep(0.1)
+    tell("read what is there")
+    Path(
+        scope["query_string"].decode()
+    ).read_bytes()  # a FIFO holds up the loop, so that only the next message finds room
+    ends.set()
+    await send({"type": "http.response.body", "body": b"x", "more_body": True})
+    await asyncio.wait_for(first, 20)
+    await send({"type": "http.response.body"})
+    tell("both have sent")
+
+
 async def exits(scope: Scope, receive: Receive, send: Send) -> None:
     raise SystemExit(3)
 
@@ -327,7 +355,7 @@ PATHS = {
         hello, show_scope, pid, echo, pieces, stream, endless, sleep, waits_for_the_end, disconnects_after_reply, background, fails,
         fails_in_the_body, returns, too_long, too_short, body_first, twice, after_the_end, unknown, split, text_body, hints, trailers,
         file, parts_of_file, context, as_tasks, bounded, cancels_itself,
-        two_senders, exits, exits_later, stops_the_loop, forks, headers_that_send, receives_too_late, polls, blocks,
+        two_senders, sends_for_both, exits, exits_later, stops_the_loop, forks, headers_that_send, receives_too_late, polls, blocks,
     )
 }  # fmt: skip
 

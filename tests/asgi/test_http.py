@@ -1,6 +1,7 @@
 """HTTP through ASGI: what the application is told, what it may say, and what the peer gets."""
 
 import ast
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -290,6 +291,25 @@ def test_whoever_waits_to_send_hears_that_another_has_ended_the_reply(start: Sta
         if not query:
             assert 8_000_000 < len(raw.rest())
         raw.close()
+    quiet(server)
+
+
+def test_what_one_task_waits_to_send_may_leave_with_a_message_of_another(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start()
+    os.mkfifo(tmp_path / "fifo")
+    raw = connect(server)
+    raw.get(f"/sends_for_both?{tmp_path}/fifo", "Connection: close\r\n")
+    until(lambda: "read what is there" in server.said(), server.said)
+    raw.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while raw.socket.recv(1 << 20):
+            pass
+    raw.socket.settimeout(20)
+    (tmp_path / "fifo").write_bytes(b"go on")
+    assert raw.rest().endswith(b"1\r\nx\r\n0\r\n\r\n")
+    said_by(server, "both have sent")
     quiet(server)
 
 

@@ -327,7 +327,11 @@ class Cycle:
             else:
                 self.exchange.intake.failure = PEER_GONE
                 self.lost = True  # its turn ends it
-        elif seized:
+            return sent
+        if self.writing is not None and self.has_room():  # another task of the application waits
+            wake_all(self.writing)
+            self.writing = None
+        if seized:
             self._rest()
         return sent
 

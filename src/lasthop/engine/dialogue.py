@@ -263,6 +263,9 @@ class Dialogue:
         sent: cython.int = self.exchange.flush()
         if sent == GONE:
             end(self.service, self.conn)
+        elif self.writing is not None and self.exchange.unsent <= _LOW:
+            wake_all(self.writing)
+            self.writing = None
         return sent
 
     def _read(self):
@@ -379,9 +382,6 @@ class Dialogue:
         self._collect()
         if self._push() == GONE:
             return 0
-        if self.exchange.unsent <= _LOW:
-            wake_all(self.writing)
-            self.writing = None
         if self.reading is not None and (self.session.held or self.session.disconnect is not None):
             wake_all(self.reading)
             self.reading = None
