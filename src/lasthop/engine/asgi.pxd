@@ -8,4 +8,5 @@ from lasthop.engine.lane cimport Lane
 cdef class Engine(Core):
     cdef Lane lane
     cdef object over            # a future: serve() returns when it is done
+    cdef double cancelled_seconds
     cdef object pulse           # the timer of the WebSockets

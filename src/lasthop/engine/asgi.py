@@ -37,8 +37,6 @@ _ROUNDS = cython.declare(cython.int, 4)
 _RESTARTS = cython.declare(cython.int, 1012)
 """The close code that tells a WebSocket's peer that it may come again (IANA's registry: Service Restart)."""
 _PULSE_SECONDS = 1.0
-_CANCELLED_SECONDS = 1.0
-"""How long tasks that were cancelled may take to end."""
 
 
 def _path_of(fd) -> str:
@@ -53,10 +51,22 @@ class Engine(Core):
 
     `state`: the lifespan's, of which each request gets a shallow copy, or None. `root_path`: what the front has cut off the paths.
     `websocket`: makes a session of a handshake (`websocket.Session`), or None: handshakes are plain requests then.
+    `cancelled_seconds`: how long tasks that are cancelled at the end may take for theirs.
     """
 
-    def __init__(self, application, listeners, *, state=None, root_path="", websocket=None, **options):
+    def __init__(
+        self,
+        application,
+        listeners,
+        *,
+        state=None,
+        root_path="",
+        websocket=None,
+        cancelled_seconds=1.0,
+        **options,
+    ):
         listeners = list(listeners)
+        self.cancelled_seconds = cancelled_seconds
         Core.__init__(self, application, listeners, threads=1, **options)
         self.service.state = state
         self.service.websocket = websocket
@@ -123,7 +133,7 @@ class Engine(Core):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_CANCELLED_SECONDS)
+            await asyncio.wait(tasks, timeout=self.cancelled_seconds)
 
     def _look_at_dialogues(self):
         """Have WebSockets ask whether their peers are there."""

@@ -47,6 +47,7 @@ from cython.cimports.lasthop.engine.linux import (
     MSG_NOSIGNAL,
     MSG_PEEK,
     POLLIN,
+    SHUT_RD,
     SHUT_RDWR,
     SIG_SETMASK,
     __atomic_compare_exchange_n,
@@ -463,4 +464,5 @@ def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.vo
             b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         )
         send(conn.fd, too_slow, strlen(too_slow), MSG_DONTWAIT | MSG_NOSIGNAL)
-    shutdown(conn.fd, SHUT_RDWR)
+    # Who waits for a body may still say so to the peer.
+    shutdown(conn.fd, SHUT_RD if phase == CALLED_BODY else SHUT_RDWR)

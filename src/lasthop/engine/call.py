@@ -27,8 +27,9 @@ from cython.cimports.lasthop.engine.poll import (
     SENT_BYTES,
     Poll,
     clock_ns,
+    end_by_reset,
 )
-from cython.cimports.lasthop.http1.reply import BY_LENGTH, put_refusal
+from cython.cimports.lasthop.http1.reply import BY_CLOSE, BY_LENGTH, put_refusal
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
@@ -214,6 +215,8 @@ def _fail(service: Service, exchange: Exchange) -> cython.int:
         service.log_error("the application failed")
     exchange.file = None
     if exchange.head_out:
+        if exchange.framing == BY_CLOSE:
+            end_by_reset(exchange.conn)
         return GONE
     exchange.out.size = 0
     exchange.out_at = 0

@@ -115,6 +115,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.lost = False
     cycle.with_trailers = False
     cycle.late = False
+    cycle.copying = False
     cycle.pushed = False
     cycle.dropped = 0
     if service.access is not None:
@@ -147,17 +148,17 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
         if not PyCoro_CheckExact(coroutine):
             coroutine = _await(coroutine)
         task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
+        if not task.done():
+            task.add_done_callback(lane.on_done, context=lane.context)
+            lane.tasks[task] = holder
+            return 0
     except BaseException:
         lane.poll.count[ERRORS] += 1
         lane.service.log_error("the application failed")
         holder.finish(None)
         return 1
-    if task.done():
-        holder.finish(task)
-        return 1
-    lane.tasks[task] = holder
-    task.add_done_callback(lane.on_done, context=lane.context)
-    return 0
+    holder.finish(task)
+    return 1
 
 
 def task_done(lane, task):

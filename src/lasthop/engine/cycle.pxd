@@ -14,6 +14,7 @@ cdef enum Stage:
     STARTED         # http.response.start was sent
     BODY            # a part of the body was sent
     TRAILERS        # the body is sent, trailers are to follow
+    BROKEN          # it cannot be completed any more
     COMPLETE
 
 @cython.final
@@ -27,6 +28,7 @@ cdef class Cycle(Holder):
     cdef bint with_trailers     # the application promised trailers
     cdef bytes trailer
     cdef bint pushed            # something of the reply may have left
+    cdef bint copying           # a file is being sent: nothing may come between
     cdef bint late              # something is given and not sent, to be sent at the end of the round
     cdef int dropped            # messages since the peer went
     cdef int64_t began

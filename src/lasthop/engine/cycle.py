@@ -18,7 +18,7 @@ import asyncio
 import os
 
 import cython
-from cython.cimports.cpython.bytes import PyBytes_GET_SIZE
+from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.lasthop.engine.connection import (
     CALLED,
@@ -53,12 +53,23 @@ from cython.cimports.lasthop.engine.poll import (
     REQUESTS,
     SENT_BYTES,
     clock_ns,
+    end_by_reset,
     rest,
     rest_until,
 )
 from cython.cimports.lasthop.engine.ready import NOTHING
-from cython.cimports.lasthop.http1.reply import BY_CHUNKS, BY_LENGTH, put, put_raw_field, put_start
+from cython.cimports.lasthop.http1.reply import (
+    BY_CHUNKS,
+    BY_CLOSE,
+    BY_LENGTH,
+    Out,
+    free_out,
+    put,
+    put_raw_field,
+    put_start,
+)
 from cython.cimports.libc.stdint import int64_t, uint64_t
+from cython.cimports.libc.string import memset
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
 _AHEAD = cython.declare(int64_t, 65536)
@@ -67,6 +78,19 @@ _LOW = cython.declare(int64_t, 16384)
 """How few have to be left before it goes on."""
 _PIECE = cython.declare(cython.Py_ssize_t, 65536)
 """Of a request's body, in one message."""
+_BROKEN = cython.declare(str, "the reply broke off when the sending of its file was given up")
+_COPYING = cython.declare(
+    str, "a file is being sent: nothing can follow it before http.response.zerocopysend is done"
+)
+_NO_TRAILERS = cython.declare(
+    frozenset,
+    frozenset(
+        b"transfer-encoding content-length host connection keep-alive proxy-connection te trailer upgrade content-encoding content-type"
+        b" content-range authorization proxy-authorization www-authenticate proxy-authenticate set-cookie cache-control age date expires"
+        b" location retry-after vary".split()
+    ),
+)
+"""What frames, routes, or has to be known before the body (RFC 9110, 6.5.1)."""
 _DROPPED = cython.declare(cython.int, 16)
 """Messages that are passed over after the peer has gone: whoever listens for http.disconnect has the time to stop. Whoever does not is stopped by an OSError."""
 
@@ -117,9 +141,26 @@ class Cycle:
         return {"type": "http.disconnect"} if self.left else None
 
     def wait(self, receiving):
+        future = Holder.wait(self, receiving)
         if receiving and not self.body_taken and not self.in_turn and seize(self.conn):
-            rest(self.poll, self.conn, CALLED_BODY, self.poll.body_ns)
-        return Holder.wait(self, receiving)
+            self._rest()
+        return future
+
+    def leave_off(self, receiving):
+        Holder.leave_off(self, receiving)
+        if (
+            self.reading is None
+            and self.conn != cython.NULL
+            and self.conn.phase == CALLED_BODY
+            and not self.in_turn
+            and seize(self.conn)
+        ):
+            self._rest()  # nobody waits for the body now: it may take its time
+        return 0
+
+    def overdue(self):
+        self.exchange.intake.failure = 408
+        return self.give_up()
 
     def _refuse_body(self):
         """The body breaks a rule, or breaks off: nothing more can be understood on this connection."""
@@ -144,6 +185,7 @@ class Cycle:
         exchange: Exchange = self.exchange
         if self.stage != UNSTARTED:
             raise RuntimeError("http.response.start was sent a second time")
+        with_trailers: cython.bint = bool(message.get("trailers", False))
         # At once: the headers may be an iterable of the application's that comes back here.
         self.stage = STARTED
         try:
@@ -153,10 +195,10 @@ class Cycle:
                 message["status"],
                 message.get("headers", ()),
             )
-            self.with_trailers = bool(message.get("trailers", False))
         except BaseException:
             self.stage = UNSTARTED
             raise
+        self.with_trailers = with_trailers
         exchange.started = True
         self.trailer = b""
         return NOTHING
@@ -168,13 +210,13 @@ class Cycle:
         piece: bytes
         if self.stage == UNSTARTED:
             raise RuntimeError("http.response.body was sent before http.response.start")
+        if self.stage == BROKEN:
+            raise RuntimeError(_BROKEN)
         if self.stage > BODY:
             raise RuntimeError("http.response.body was sent after the last one (without more_body)")
-        if type(body) is not bytes:
-            if not isinstance(body, (bytes, bytearray, memoryview)):
-                raise TypeError(f"the body of a reply must be bytes, not {type(body).__name__}")
-            body = bytes(body)
-        piece = body
+        if self.copying:
+            raise RuntimeError(_COPYING)
+        piece = body if type(body) is bytes else _plain(body, "the body of a reply")
         if (
             exchange.reply.length >= 0
             and exchange.body_bytes + PyBytes_GET_SIZE(piece) > exchange.reply.length
@@ -190,10 +232,10 @@ class Cycle:
         if more:
             self.stage = BODY
             return self._pushed()
+        self._check_length()
         if self.with_trailers:
             self.stage = TRAILERS
-            return NOTHING
-        self._check_length()
+            return self._pushed()
         exchange.give_end()
         self._complete()
         return NOTHING
@@ -218,28 +260,26 @@ class Cycle:
             raise RuntimeError("http.response.early_hint was sent after http.response.start")
         if exchange.minor == 0:
             return NOTHING  # RFC 9110, 15.2: an HTTP/1.0 peer does not understand it
-        put(cython.address(exchange.out), b"HTTP/1.1 103 Early Hints\r\n", 26)
-        for link in message["links"]:
-            put_raw_field(cython.address(exchange.out), cython.NULL, b"Link", bytes(link))
-        put(cython.address(exchange.out), b"\r\n", 2)
+        links = [_plain(link, "a link") for link in message["links"]]
+        before: cython.Py_ssize_t = exchange.out.size
+        try:
+            put(cython.address(exchange.out), b"HTTP/1.1 103 Early Hints\r\n", 26)
+            for link in links:
+                put_raw_field(cython.address(exchange.out), cython.NULL, b"Link", link)
+            put(cython.address(exchange.out), b"\r\n", 2)
+        except BaseException:
+            exchange.out.size = before
+            raise
         return self._pushed()
 
     def _trailers(self, message):
         exchange: Exchange = self.exchange
         if self.stage != TRAILERS:
             raise RuntimeError("http.response.trailers was sent before the body was, or was not promised")
-        told: cython.bint = exchange.framing == BY_CHUNKS and not exchange.silent
-        if told and message.get("headers"):
-            # RFC 9110, 6.5.1: only to a peer that says it wants them.
-            told = any(name == b"te" and b"trailers" in value for name, value in self.scope["headers"])
-        if told:
-            lines = [
-                b"%b: %b\r\n" % (bytes(name), bytes(value)) for name, value in message.get("headers", ())
-            ]
-            for line in lines:
-                if line.count(b"\n") != 1 or line.count(b"\r") != 1 or b"\0" in line:
-                    raise ValueError(f"a trailer has a control character: {line!r}")
-            self.trailer += b"".join(lines)
+        lines = _trailer_lines(message.get("headers", ()))
+        # RFC 9110, 6.5.1: only to a peer that says it wants them.
+        if lines and any(name == b"te" and b"trailers" in value for name, value in self.scope["headers"]):
+            self.trailer += lines
         if not message.get("more_trailers", False):
             exchange.give_trailer(self.trailer)
             self._complete()
@@ -248,40 +288,74 @@ class Cycle:
     def _file(self, message, whole):
         """A file by sendfile(2). `whole`: the message names it, and it is all of the reply."""
         exchange: Exchange = self.exchange
-        if self.stage == UNSTARTED or self.stage > BODY:
-            raise RuntimeError(f"{message['type']} was sent before http.response.start, or after the end")
-        if whole:
-            file = open(message["path"], "rb", buffering=0, opener=_open)  # noqa: PTH123, SIM115 - closed when it is sent
+        if not whole:
+            return self._copy(message["file"], message)
+        if self.stage != STARTED:
+            raise RuntimeError(
+                "http.response.pathsend is all of the body: it follows http.response.start, and nothing follows it"
+            )
+        file = open(os.fspath(message["path"]), "rb", buffering=0, opener=_open)  # noqa: PTH123, SIM115 - closed when it is sent
+        if self.with_trailers:
+            return self._copy_and_close(file)
+        try:
             exchange.give_descriptor(file, file.fileno(), 0, -1, True)
             self._check_length()
-            exchange.closing = file
-            self._complete()
-            return NOTHING
-        return self._copy(message)
+        except BaseException:
+            exchange.file = None
+            file.close()
+            raise
+        exchange.closing = file
+        self._complete()
+        return NOTHING
 
-    async def _copy(self, message):
+    async def _copy_and_close(self, file):
+        with file:
+            await self._copy(file, {})
+
+    async def _copy(self, file, message):
+        """Send a part of the body from a file. Nothing else can be sent meanwhile, and whoever gives up breaks the reply: half of a chunk is none."""
         exchange: Exchange = self.exchange
-        file = message["file"]
+        if self.lost:
+            return await self._drop()
+        if self.stage == BROKEN:
+            raise RuntimeError(_BROKEN)
+        if self.stage == UNSTARTED or self.stage > BODY:
+            raise RuntimeError("a file was sent before http.response.start, or after the end")
+        if self.copying:
+            raise RuntimeError(_COPYING)
         number = file if isinstance(file, int) else file.fileno()
         offset = message.get("offset")
         count = message.get("count")
         if offset is None:
             offset = os.lseek(number, 0, os.SEEK_CUR)
-        if count is None:
-            count = -1
+        if offset < 0 or (count is not None and count < 0):
+            raise ValueError(f"a file cannot be sent from {offset} on, {count} bytes of it")
+        exchange.give_descriptor(file, number, offset, -1 if count is None else count, False)
         self.stage = BODY
-        exchange.give_descriptor(file, number, offset, count, False)
-        while not self.lost and self.stage == BODY and exchange.file is not None:
-            if self.push() == BLOCKED and exchange.file is not None:
-                await self.wait(False)
+        self.copying = True
+        try:
+            while not self.lost and self.stage == BODY and exchange.file is not None:
+                if self.push() == BLOCKED and exchange.file is not None:
+                    await self.wait(False)
+        finally:
+            self.copying = False
+            if not self.lost and self.stage == BODY and exchange.file is not None:
+                self.stage = BROKEN
+                exchange.file = None
+                exchange.file_left = 0
         if self.lost or self.stage != BODY:
-            return  # the peer is gone, or another task has ended the reply
+            return None  # the peer is gone, or the application's coroutine has ended
         if exchange.framing == BY_CHUNKS and not exchange.silent:
             exchange.give_break()
-        if not message.get("more_body", False):
-            self._check_length()
-            exchange.give_end()
-            self._complete()
+        if message.get("more_body", False):
+            return await self._pushed()
+        self._check_length()
+        if self.with_trailers:
+            self.stage = TRAILERS
+            return await self._pushed()
+        exchange.give_end()
+        self._complete()
+        return None
 
     def _drop(self):
         """The peer is gone: nothing can be sent any more."""
@@ -497,7 +571,9 @@ class Cycle:
                 error = task.exception()
             except asyncio.CancelledError as cancelled:
                 error = cancelled
-            if error is not None and not (lost and _is_of_loss(error)):
+            if error is not None and isinstance(error, asyncio.CancelledError) and self.poll.stopping:
+                pass  # it had its time; how many are cancelled is told
+            elif error is not None and not (lost and _is_of_loss(error)):
                 self.poll.count[ERRORS] += 1
                 service.log_failure(f"the application failed: {_named(self.scope)}", error)
             elif error is None and self.stage != COMPLETE and not lost:
@@ -508,11 +584,14 @@ class Cycle:
         if self.stage == COMPLETE or self.conn == cython.NULL or exchange.intake.failure:
             return 0
         exchange.file = None
+        exchange.file_left = 0
         if exchange.head_out and not self.pushed:
             exchange.take_back()
         if exchange.head_out:
             # The peer must not take what it has for the whole.
             exchange.keep_alive = False
+            if exchange.framing == BY_CLOSE:
+                end_by_reset(self.conn)
             exchange.intake.failure = PEER_GONE
             self._complete()
             return 0
@@ -539,8 +618,33 @@ def _open(path, flags):
 
 
 @cython.cfunc
+def _plain(value: object, what: str) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{what} must be bytes, not {type(value).__name__}")
+    return bytes(value)
+
+
+@cython.cfunc
+def _trailer_lines(headers: object) -> bytes:
+    """The field lines, checked as those of a head are."""
+    out: Out
+    memset(cython.address(out), 0, cython.sizeof(Out))
+    try:
+        for name, value in headers:
+            name = _plain(name, "the name of a trailer")
+            if name.lower() in _NO_TRAILERS:
+                raise ValueError(f"{name.decode('latin-1')} may not be a trailer (RFC 9110, 6.5.1)")
+            put_raw_field(cython.address(out), cython.NULL, name, _plain(value, "the value of a trailer"))
+        return PyBytes_FromStringAndSize(cython.cast(cython.p_const_char, out.data), out.size)
+    finally:
+        free_out(cython.address(out))
+
+
+@cython.cfunc
 def _is_of_loss(error: object) -> cython.bint:
     """Is it what an application may well raise when its peer has gone?"""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_loss(each) for each in error.exceptions)
     return isinstance(error, (OSError, asyncio.CancelledError)) or type(error).__name__ == "ClientDisconnect"
 
 

@@ -23,6 +23,8 @@ cdef class Dialogue(Holder):
     cdef int step
     cdef bint connected         # websocket.connect was received
     cdef bint in_turn
+    cdef bint unheard           # the application's coroutine has ended: messages are dropped
+    cdef bint lost              # the peer went before the handshake was answered
     cdef bint full              # no more is read until messages are taken
     cdef bint pinged
     cdef int64_t due            # CLOCK_MONOTONIC, ns: the next ping, or the end of patience with its answer
@@ -34,6 +36,7 @@ cdef class Dialogue(Holder):
     cdef int _refuse(self, int status, object headers, bytes body) except -1
     cdef int _account(self) except -1
     cdef int _read(self) except -1
+    cdef int _drop(self) except -1
     cdef int _rest(self) except -1
     cdef int _write(self) except -1
     cdef int _push(self) except -2

@@ -3,6 +3,8 @@
 
 Knows the handshake as ASGI has it (accept, close, or a reply of the application's own), when to read and when not to, pings and how long their answers may
 take. What frames are is the session's; it knows no socket. Written is at once: a message mostly is an answer somebody waits for.
+
+This module is long because, as in `cycle`, what is said, what is heard and the connection under both are one state machine.
 """
 
 import asyncio
@@ -50,6 +52,10 @@ _HELD = cython.declare(cython.Py_ssize_t, 65536)
 """Memory of messages that the application has not taken: beyond, nothing more is read."""
 _READS = cython.declare(cython.int, 4)
 """How often is read in one turn before others have theirs."""
+_ANSWERS = cython.declare(
+    tuple, ("websocket.close", "websocket.http.response.start", "websocket.http.response.body")
+)
+"""To a handshake, which is denied with them. When its peer has gone they come to nothing, as with a plain request."""
 _CLOSING_NS = cython.declare(int64_t, 10000000000)
 """How long the peer has to answer a close frame."""
 
@@ -109,6 +115,8 @@ class Dialogue:
             self.session.feed_raw(intake.source + intake.source_at, intake.source_end - intake.source_at)
             intake.source_at = intake.source_end
             intake.keep_source()
+            if self.unheard:
+                self._drop()
             wake_all(self.reading)
             self.reading = None
         self._collect()
@@ -126,6 +134,8 @@ class Dialogue:
         only_parent(self.service)
         if kind == "websocket.accept":
             return self._accept(message)
+        if self.lost and kind in _ANSWERS:
+            return NOTHING
         if self.step == TALKING or self.step == OVER:
             if self.step == OVER and not self.session.accepted:
                 raise RuntimeError(f"{kind!r} was sent after the handshake had been denied")
@@ -190,6 +200,10 @@ class Dialogue:
     def _denial(self, message):
         exchange: Exchange = self.exchange
         body = message.get("body", b"")
+        if type(body) is not bytes:
+            if not isinstance(body, (bytearray, memoryview)):
+                raise TypeError(f"the body of a reply must be bytes, not {type(body).__name__}")
+            body = bytes(body)
         if message["type"] == "websocket.http.response.start":
             if self.step != ASKED:
                 raise RuntimeError("websocket.http.response.start was sent a second time")
@@ -205,12 +219,12 @@ class Dialogue:
         if self.step != DENYING:
             raise RuntimeError("websocket.http.response.body was sent before websocket.http.response.start")
         if message.get("more_body", False):
-            exchange.give(bytes(body))
+            exchange.give(body)
             self._push_head()
             return later(self, False) if exchange.unsent > _AHEAD else NOTHING
         if not exchange.head_out:
             exchange.end_head(len(body))
-        exchange.give(bytes(body))
+        exchange.give(body)
         exchange.give_end()
         self._finish_reply()
         return NOTHING
@@ -260,10 +274,16 @@ class Dialogue:
 
     def _push(self):
         """Send what the peer takes: SENT, BLOCKED, or GONE, and then the connection is closed."""
-        sent: cython.int = self.exchange.flush()
+        exchange: Exchange = self.exchange
+        conn: cython.pointer(Conn) = self.conn
+        before: int64_t = exchange.unsent + (exchange.out.size - exchange.out_at)
+        sent: cython.int = exchange.flush()
         if sent == GONE:
-            end(self.service, self.conn)
-        elif self.writing is not None and self.exchange.unsent <= _LOW:
+            end(self.service, conn)
+            return sent
+        if conn.phase == CALLED_SENDING and exchange.unsent + (exchange.out.size - exchange.out_at) < before:
+            conn.deadline = self.poll.now + self.poll.reply_ns
+        if self.writing is not None and self.exchange.unsent <= _LOW:
             wake_all(self.writing)
             self.writing = None
         return sent
@@ -289,10 +309,18 @@ class Dialogue:
                 break
             conn.drained = n < BUFFER and not conn.half_closed
             self.session.feed_raw(self.lane.buf, n)
+            if self.unheard:
+                self._drop()
             self.full = self.session.held >= _HELD
             reads += 1
             if reads == _READS:
                 break
+        return 0
+
+    def _drop(self):
+        """Nobody takes messages any more."""
+        while self.session.receive() is not None:
+            pass
         return 0
 
     def _feed_rest(self):
@@ -382,6 +410,10 @@ class Dialogue:
         self._collect()
         if self._push() == GONE:
             return 0
+        if self.full and conn.phase == CALLED_BODY and conn.deadline <= self.poll.now:
+            # The peer's close frame is not seen behind messages that nobody takes.
+            end(self.service, conn)
+            return 0
         if self.reading is not None and (self.session.held or self.session.disconnect is not None):
             wake_all(self.reading)
             self.reading = None
@@ -390,6 +422,7 @@ class Dialogue:
     def lose(self):
         """The connection is closed."""
         self.conn = cython.NULL
+        self.lost = self.step == ASKED or self.step == DENYING
         self.session.lost()
         self.exchange.intake.source_at = 0
         self.exchange.intake.source_end = 0
@@ -434,7 +467,8 @@ class Dialogue:
         if task is not None:
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (
-            self.conn == cython.NULL and isinstance(error, (OSError, asyncio.CancelledError))
+            (self.conn == cython.NULL or self.poll.stopping)
+            and isinstance(error, (OSError, asyncio.CancelledError))
         ):
             self.poll.count[ERRORS] += 1
             self.service.log_failure(f"the application failed: WebSocket {self.scope.get('path')!r}", error)
@@ -449,10 +483,24 @@ class Dialogue:
                 )
             self._refuse(500, (), b"")
         elif self.step == DENYING:
-            self._finish_reply()  # as far as it came
+            if error is None:
+                self.poll.count[ERRORS] += 1
+                self.service.log_failure(
+                    f"the application returned before its reply was complete: {self.scope.get('path')!r}",
+                    None,
+                )
+            if self.exchange.head_out:
+                self._finish_reply()  # as far as it came
+            else:
+                self._refuse(500, (), b"")
         elif self.step == TALKING:
             self.session.close(1000 if error is None else 1011)
+            self.unheard = True
+            self._drop()
             self._write()
+            if self.full:
+                self.full = False
+                self._resume()
         return 0
 
     def _account(self):

@@ -19,6 +19,8 @@ cdef class Holder:
     cdef object message(self)
     cdef bint has_room(self) except -1
     cdef object wait(self, bint receiving)
+    cdef int leave_off(self, bint receiving) except -1
+    cdef int overdue(self) except -1
     cdef int wake(self, uint32_t events) except -1
     cdef void lose(self) noexcept
     cdef int finish(self, object task) except -1

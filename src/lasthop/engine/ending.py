@@ -66,6 +66,19 @@ class Holder:
             self.writing = _joined(self.writing, future)
         return future
 
+    def leave_off(self, receiving):
+        """Somebody who waited does so no more."""
+        if receiving:
+            self.reading = _those_left(self.reading)
+        else:
+            self.writing = _those_left(self.writing)
+        return 0
+
+    def overdue(self):
+        """What the application waits for has not come in time. The connection is BUSY, and ours."""
+        end(self.service, self.conn)
+        return 0
+
     def wake(self, events):
         """There is something to do: the peer has sent something, takes more, or is gone (`events` are epoll's)."""
         raise NotImplementedError
@@ -96,10 +109,18 @@ def seize(conn):
 @cython.cfunc
 def _joined(waiting: object, future: object) -> object:
     """Mostly one waits, and then no list is needed. Those that were cancelled are left out: somebody may wait for a second again and again."""
-    if waiting is None:
+    others = _those_left(waiting)
+    if others is None:
         return future
+    return [*others, future] if type(others) is list else [others, future]
+
+
+@cython.cfunc
+def _those_left(waiting: object) -> object:
+    if waiting is None:
+        return None
     others = [each for each in (waiting if type(waiting) is list else [waiting]) if not each.done()]
-    return [*others, future] if others else future
+    return None if not others else others[0] if len(others) == 1 else others
 
 
 def wake_all(waiting):

@@ -107,12 +107,14 @@ class Intake:
             if self.expecting:
                 # RFC 9110, 10.1.1: only now is it certain that the application wants the body, and that the peer waits for a word.
                 self.expecting = False
-                if self.answered:
+                if self.hasty and self.answered:
+                    pass  # it need not send it, but may; the application waits for whatever comes
+                elif self.answered:
                     self.failure = PEER_GONE
                     raise ConnectionResetError(
                         "the peer was answered before it was asked for its body, and need not send it"
                     )
-                if send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25:
+                elif send(self.conn.fd, b"HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25:
                     self.failure = PEER_GONE
                     raise ConnectionResetError("the peer closed the connection before it had sent its body")
             if self.hasty:

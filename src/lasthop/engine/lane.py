@@ -100,5 +100,6 @@ class Lane:
             and self.service.loop is not None
         ):
             self.due = True
-            self.service.loop.call_soon(self.turn)
+            # Not in the context of whoever sent something: what the turn begins for others would inherit it.
+            self.service.loop.call_soon(self.turn, context=self.context)
         return 0

@@ -9,6 +9,7 @@ from lasthop.engine.ending cimport Holder
 cdef class Later:
     cdef Holder holder          # None when it has been awaited
     cdef bint receiving
+    cdef int _leave_off(self) except -1
 
 cdef PyObject* step(PyObject* awaited) except? NULL
 cdef object later(Holder holder, bint receiving)

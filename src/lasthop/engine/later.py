@@ -30,7 +30,7 @@ class Later:
 
     def throw(self, kind, value=None, traceback=None):
         """As a coroutine's: raises what it is given."""
-        self.holder = None
+        self._leave_off()
         if value is None:
             value = kind() if isinstance(kind, type) else kind
         elif not isinstance(value, BaseException):
@@ -39,7 +39,14 @@ class Later:
 
     def close(self):
         """As a coroutine's."""
+        self._leave_off()
+
+    def _leave_off(self):
+        holder: Holder = self.holder
         self.holder = None
+        if holder is not None:
+            holder.leave_off(self.receiving)
+        return 0
 
 
 def step(awaited):

@@ -61,8 +61,11 @@ cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int fd, int how)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
     int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
-    int SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_WR, SHUT_RDWR
-    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_SNDBUF, SO_DOMAIN, SO_ERROR, SO_PEERCRED, SO_PEERGROUPS
+    int SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_MORE, SHUT_RD, SHUT_WR, SHUT_RDWR
+    struct linger_time "linger":
+        int l_onoff
+        int l_linger
+    int AF_INET, AF_INET6, AF_UNIX, SOL_SOCKET, SO_LINGER, SO_SNDBUF, SO_DOMAIN, SO_ERROR, SO_PEERCRED, SO_PEERGROUPS
 
 cdef extern from "<sys/un.h>" nogil:
     struct sockaddr_un:

@@ -113,6 +113,7 @@ cdef void rest_until(Poll* poll, Conn* conn, int phase, int64_t deadline) noexce
 cdef int register_conn(Poll* poll, Conn* conn) noexcept nogil
 cdef void rearm(Poll* poll, Conn* conn) noexcept nogil
 cdef void close_conn(Poll* poll, Conn* conn) noexcept nogil
+cdef void end_by_reset(Conn* conn) noexcept nogil
 cdef void show_open(Poll* poll) noexcept nogil
 cdef void ring(int bell) noexcept nogil
 cdef void hear(int bell) noexcept nogil

@@ -42,10 +42,13 @@ from cython.cimports.lasthop.engine.linux import (
     EPOLLOUT,
     EPOLLRDHUP,
     SHUT_RDWR,
+    SO_LINGER,
+    SOL_SOCKET,
     __atomic_store_n,
     epoll_create1,
     epoll_ctl,
     epoll_event,
+    linger_time,
     pipe2,
     pthread_mutex_destroy,
     pthread_mutex_init,
@@ -53,6 +56,7 @@ from cython.cimports.lasthop.engine.linux import (
     pthread_mutex_unlock,
     sem_destroy,
     sem_init,
+    setsockopt,
     shutdown,
 )
 from cython.cimports.libc.stdint import int64_t, uint64_t
@@ -232,6 +236,14 @@ def close_conn(poll, conn):
     _write_open(poll)
     pthread_mutex_unlock(cython.address(poll.wheel.lock))
     free_conn(conn)
+
+
+def end_by_reset(conn):
+    """When `conn` is closed, tell its peer that it broke off. TCP can; over a UNIX socket it is an end like any other."""
+    at_once: linger_time
+    at_once.l_onoff = 1
+    at_once.l_linger = 0
+    setsockopt(conn.fd, SOL_SOCKET, SO_LINGER, cython.address(at_once), cython.sizeof(linger_time))
 
 
 def show_open(poll):

@@ -240,6 +240,7 @@ def build_scope(service, head, buf, conn, environ, websocket):
         headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
     scope["headers"] = headers
     scope["extensions"] = PyDict_Copy(extensions)
+    scope["asgi"] = PyDict_Copy(scope["asgi"])
     if head.path_size:
         raw = _piece(buf + head.path, head.path_size)
         path = (

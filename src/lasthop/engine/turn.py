@@ -14,6 +14,7 @@ from cython.cimports.lasthop.engine.connection import (
     BODY,
     BUSY,
     CALLED,
+    CALLED_BODY,
     DRAIN,
     FIRST,
     HEAD,
@@ -62,10 +63,12 @@ def take_turn(lane, conn):
     """Do what `conn` is ready for. It is on no list now, and nobody else has it."""
     events: uint32_t = conn.events
     conn.events = 0
-    if conn.expired:
+    if conn.expired and conn.phase != CALLED_BODY:
         end(lane.service, conn)
         return 0
     conn.state = BUSY
+    if conn.expired:
+        return cython.cast(Holder, cython.cast(cython.pointer(PyObject), conn.holder)).overdue()
     if conn.phase >= CALLED:
         return cython.cast(Holder, cython.cast(cython.pointer(PyObject), conn.holder)).wake(events)
     if conn.phase == SENDING:

@@ -260,7 +260,7 @@ _lines = cython.declare(list, [None] * 1000)
 @cython.cfunc
 def _line_of(status: object) -> bytes:
     number: cython.int
-    if type(status) is not int:
+    if not isinstance(status, int):  # http.HTTPStatus is one
         raise TypeError(f"the status must be an int, not {type(status).__name__}")
     if not 200 <= status <= 999:
         raise ValueError(f"a status is a number from 200 to 999: {status}")

@@ -19,6 +19,8 @@ Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Mes
 CLEARING_SECONDS = 0.4
 """Of the time that a worker has for its end, what is kept for ending an application that does not end."""
 
+_KINDS = [f"lifespan.{kind}.{end}" for kind in ("startup", "shutdown") for end in ("complete", "failed")]
+
 log = getLogger("lasthop")
 
 
@@ -33,6 +35,9 @@ class Lifespan:
         self._mode = mode
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._phase = "startup"
+        """What the application is to answer; empty while requests are served."""
+        self._told_of = False
 
     async def start(self) -> None:
         """Let the application begin. Raises ApplicationFailed with what it said, or raised."""
@@ -43,6 +48,7 @@ class Lifespan:
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="lifespan")
         answer = await self._told.get()
+        self._phase = ""
         if answer is None:
             error = self._failure
             self._task = None
@@ -67,6 +73,7 @@ class Lifespan:
         """Let the application end, for at most so many seconds."""
         if self._task is None:
             return
+        self._phase = "shutdown"
         self._messages.put_nowait({"type": "lifespan.shutdown"})
         try:
             async with asyncio.timeout(max(seconds - CLEARING_SECONDS, 0.1)):
@@ -74,7 +81,7 @@ class Lifespan:
         except TimeoutError:
             log.error("the application's lifespan has not ended within %g s; it is cancelled", seconds)
         else:
-            if answer is None and self._failure is not None:
+            if answer is None and self._failure is not None and not self._told_of:
                 log.error("the application's lifespan failed at its end", exc_info=self._failure)
             elif answer is not None and answer["type"] == "lifespan.shutdown.failed":
                 log.error(
@@ -97,15 +104,20 @@ class Lifespan:
             await self._application(scope, self._messages.get, self._send)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, whoever waits is told
+        except BaseException as error:  # whatever it is, whoever waits is told
             self._failure = error
-            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            if not self._phase:
+                self._told_of = True
+                log.error("the application's lifespan failed while requests are served", exc_info=error)
+            elif isinstance(error, (SystemExit, KeyboardInterrupt)):
                 log.error("the application's lifespan raised %s", type(error).__name__)
         finally:
             self._told.put_nowait(None)
 
     async def _send(self, message: Message) -> None:
-        kinds = ("startup.complete", "startup.failed", "shutdown.complete", "shutdown.failed")
-        if message["type"] not in [f"lifespan.{kind}" for kind in kinds]:
-            raise RuntimeError(f"a lifespan has no message of type {message['type']!r}")
+        kind = message["type"]
+        if kind not in _KINDS:
+            raise RuntimeError(f"a lifespan has no message of type {kind!r}")
+        if not self._phase or not kind.startswith(f"lifespan.{self._phase}"):
+            raise RuntimeError(f"{kind!r} was sent when it answers nothing")
         self._told.put_nowait(message)

@@ -5,6 +5,7 @@ the worker's main thread.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from logging import getLogger
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 log = getLogger("lasthop.engine")
 
+ENDING_SECONDS = 3.0
+"""Of the graceful time-out, but at most a quarter of it, what is kept for tasks that are cancelled and for the lifespan's end: whatever
+requests do, the application can end in order."""
+
 
 class Looped:
     """What `worker.Engine` asks for."""
@@ -25,6 +30,7 @@ class Looped:
     def __init__(self, application: Any, text: str, settings: "Settings", make: Callable[..., Any]) -> None:
         """Make the loop, and let the application begin. Raises ApplicationFailed, or MissingExtra."""
         self._graceful_s = settings.graceful_timeout
+        self._ending_s = min(ENDING_SECONDS, self._graceful_s / 4)
         self._runner = asyncio.Runner(loop_factory=_factory(settings.loop))
         self._lifespan = Lifespan(application, text, settings.lifespan)
         try:
@@ -35,6 +41,7 @@ class Looped:
                 state=self._lifespan.state,
                 root_path=settings.root_path,
                 websocket=_websocket(settings),
+                cancelled_seconds=self._ending_s / 3,
             )
         except BaseException:
             self._runner.close()
@@ -57,14 +64,28 @@ class Looped:
             try:
                 loop.run_until_complete(task)
             except BaseException as error:
-                if task.done() or loop.is_closed():
-                    raise
+                stopped = isinstance(error, SystemExit | KeyboardInterrupt | RuntimeError)
+                if task.done() or loop.is_closed() or not stopped:
+                    raise  # whatever else comes out of a loop says that it cannot turn any more
                 log.error("the application stopped the event loop (%r); it goes on", error)
 
     def drain(self, linger: float) -> None:
         """Take no more connections, finish, close what is idle after ``linger`` seconds."""
+        first = self._until == float("inf")
         self._until = min(self._until, time.monotonic() + self._graceful_s)
-        self._engine.drain(linger)
+        left = self._graceful_s - self._ending_s
+        self._engine.drain(min(linger, left))
+        if first:
+            # A little later, so that those who are idle to the last end as idle ones.
+            loop = self._runner.get_loop()
+            with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(loop.call_later, left + self._ending_s / 12, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """What has not ended in its time is cancelled."""
+        if count := self._engine.counters()["busy"]:
+            log.warning("requests and WebSockets that have not ended in time are cancelled: %d", count)
+        self._engine.stop()
 
     def stop(self) -> None:
         """End soon: what still runs is cancelled."""
@@ -109,4 +130,6 @@ def _websocket(settings: "Settings") -> Callable[..., Any] | None:
 
 def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What happens in the loop and belongs to no request."""
+    if isinstance(context.get("exception"), SystemExit | KeyboardInterrupt):
+        return  # told of when it came out of the loop
     log.error("%s", context.get("message", "an error in the event loop"), exc_info=context.get("exception"))
