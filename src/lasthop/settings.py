@@ -238,7 +238,8 @@ class Settings:
         Says(
             PROCESSES,
             "How long a worker that leaves may finish what it has begun",
-            "After TERM, on reload and at `max_requests`. What is not finished by then is cut off. "
+            "After TERM, on reload and at `max_requests`. What is not finished by then is cut off; in an ASGI application it is cancelled a little earlier (a quarter of this, at most 3 s), "
+            "so that the lifespan can end. "
             "It should be below what the service manager grants (systemd `TimeoutStopSec`, Kubernetes "
             "`terminationGracePeriodSeconds`: 30 s).",
         ),
