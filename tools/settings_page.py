@@ -79,7 +79,7 @@ def _setting(name: str) -> str:
     if kind.switch:
         options.append(f"--no-{option_of(name)[2:]}")
     value = f" {kind.metavar}" if kind.metavar else ""
-    shown = f"`{kind.show(default)}`" if default not in (None, ()) else "not set"
+    shown = f"`{kind.show(default)}`" if default not in (None, (), "") else "not set"
     lines = [
         f"### {name}",
         "",

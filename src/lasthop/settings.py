@@ -217,7 +217,8 @@ class Settings:
             PROCESSES,
             "Threads of each worker: how many requests it can have in the application at once",
             "16 cost about as much as one, so lower it only for an application that is not thread-safe (1), or to bound what it "
-            "opens for each request (database connections). Raise it when requests mostly wait for others.",
+            "opens for each request (database connections). Raise it when requests mostly wait for others. An ASGI application "
+            "does without: its event loop has as many requests in hand as there are.",
         ),
     ] = 16
 
@@ -228,7 +229,7 @@ class Settings:
             "A worker in which no thread has got anywhere for so long is stuck: it is replaced; 0: never",
             "Before it is killed, the stack of each of its threads goes to the log. A long request does not count as long as "
             "other threads go on. Lower finds a deadlock sooner, but may kill a worker that is only busy with one very long "
-            "computation in C.",
+            "computation in C. Of an ASGI application it is the event loop that has to turn.",
             letter="t",
         ),
     ] = 30.0
@@ -241,7 +242,7 @@ class Settings:
             "After TERM, on reload and at `max_requests`. What is not finished by then is cut off; in an ASGI application it is cancelled a little earlier (a quarter of this, at most 3 s), "
             "so that the lifespan can end. "
             "It should be below what the service manager grants (systemd `TimeoutStopSec`, Kubernetes "
-            "`terminationGracePeriodSeconds`: 30 s).",
+            "`terminationGracePeriodSeconds`: 30 s, so take less there).",
         ),
     ] = 30.0
 
@@ -375,7 +376,7 @@ class Settings:
         Says(
             APPLICATION,
             "Whether an ASGI application is told of the worker's start and end: auto, on or off",
-            "`auto`: an application that raises at its start has none. With `on` that keeps the worker from starting. The end has what is left of `graceful_timeout`.",
+            "An application that says `lifespan.startup.failed`, as Starlette and FastAPI do when its start raises, keeps the worker from starting. One that raises itself, as one that knows no lifespan does, is served without with `auto`, and not served with `on`. The end has what is left of `graceful_timeout`.",
         ),
     ] = "auto"
 

@@ -184,6 +184,8 @@ def test_without_the_library_requests_are_served(serve: Serve, short_directory: 
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     )
     assert raw.until(b"hello").startswith(b"HTTP/1.1 200 OK\r\n")
+    if target == "applications:socket":
+        said_by(server, "pip install 'lasthop[websocket]'")
     quiet(server)
 
 

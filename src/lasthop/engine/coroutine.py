@@ -13,7 +13,7 @@ from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialog
 from cython.cimports.lasthop.engine.ending import Holder
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
-from cython.cimports.lasthop.engine.lane import Lane, Service
+from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.linux import PyCoro_CheckExact
 from cython.cimports.lasthop.engine.poll import ERRORS, IN_APPLICATION, REQUESTS, clock_ns
 from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
@@ -84,7 +84,10 @@ def call_coroutine(lane, conn, base, took, size, whole):
     scope: dict
     if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
         environ = build_environ(service, cython.address(lane.head), base, conn)
-    is_websocket: cython.bint = asks_for_websocket(service, cython.address(lane.head), base)
+    is_websocket: cython.bint = asks_for_websocket(cython.address(lane.head), base)
+    if is_websocket and service.websocket is None:
+        service.notice(UNSPOKEN, "unspoken", {}, "")
+        is_websocket = False
     scope = build_scope(service, cython.address(lane.head), base, conn, environ, is_websocket)
     lane.poll.count[REQUESTS] += 1
     lane.poll.count[IN_APPLICATION] += 1

@@ -51,6 +51,7 @@ cdef enum:
     DISAGREE = 4
     MALFORMED_NAMES = 8
     UNPROXIED = 16
+    UNSPOKEN = 32
 
 @cython.final
 cdef class Lane:

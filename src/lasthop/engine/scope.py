@@ -202,8 +202,8 @@ def _believe(scope: dict, environ: dict, headers: list) -> cython.int:
     return 0
 
 
-def asks_for_websocket(service, head, buf):
-    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1), and can it be granted?"""
+def asks_for_websocket(head, buf):
+    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1)?"""
     i: cython.int
     upgrade: cython.bint = False
     connection: cython.bint = False
@@ -211,13 +211,7 @@ def asks_for_websocket(service, head, buf):
     for i in range(cython.cast(cython.int, head.nfields)):
         if head.fields[i].known == _UPGRADE:
             upgrade = True
-    if (
-        not upgrade
-        or service.websocket is None
-        or head.minor == 0
-        or head.method_size != 3
-        or memcmp(buf + head.method, b"GET", 3) != 0
-    ):
+    if not upgrade or head.minor == 0 or head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0:
         return False
     for i in range(cython.cast(cython.int, head.nfields)):
         field = cython.address(head.fields[i])

@@ -114,7 +114,6 @@ def _websocket(settings: "Settings") -> Callable[..., Any] | None:
     try:
         from lasthop.engine.handshake import Terms
     except MissingExtra:
-        log.debug("WebSockets need: pip install websockets")
         return None
     from lasthop.engine.websocket import Session
 

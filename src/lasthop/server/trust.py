@@ -17,7 +17,7 @@ from lasthop.link.peer import Peer, described
 if TYPE_CHECKING:
     from lasthop.settings import Settings
 
-NOTICES = ("unnamed", "unbelieved", "disagree", "malformed", "unproxied")
+NOTICES = ("unnamed", "unbelieved", "disagree", "malformed", "unproxied", "unspoken")
 """What an engine may have to tell, once: in the words of `_sentence`."""
 
 NGINX_LINES = (
@@ -88,6 +88,8 @@ def _sentence(kind: str, environ: dict[str, Any], more: str) -> str:
                 f"Forwarded and X-Forwarded-* of a request from {who} disagree; the latter count, and Forwarded was "
                 'dropped; the front should clear what it does not set, nginx by: proxy_set_header Forwarded "";'
             )
+        case "unspoken":
+            return "a WebSocket's handshake was served as a plain request: WebSockets need pip install 'lasthop[websocket]'"
         case "unproxied" if "not trusted" in more:
             option = f"--allow-peer {_name_of(peer)}" if peer is not None else f"--trust-proxy {who}"
             return f"a connection from {who} was closed: {more}; if that is the front: {option}"
