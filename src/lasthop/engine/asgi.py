@@ -150,6 +150,7 @@ class Engine(Core):
         poll: cython.pointer(Poll) = cython.address(self.service.poll)
         lane: Lane = self.lane
         conn: cython.pointer(Conn)
+        last: cython.pointer(Conn)
         rounds: cython.int = 0
         only_parent(self.service)
         lane.due = False
@@ -163,10 +164,11 @@ class Engine(Core):
                 cython.cast(Dialogue, dialogue).leave(_RESTARTS)
         try:
             while collect(poll, 0) > 0 or poll.first != cython.NULL:
-                while True:
+                # No further than what is ready now: one that is always ready again must not keep the others from being heard.
+                last = poll.last
+                conn = cython.NULL
+                while conn != last:
                     conn = pop(poll)
-                    if conn == cython.NULL:
-                        break
                     if poll.nheld and is_time(poll):
                         release(lane)
                     poll.turns += 1
