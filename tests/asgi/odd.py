@@ -92,6 +92,7 @@ async def beside_a_file(scope: Scope, receive: Receive, send: Send) -> None:
             await refused(send, message)
             for message in (body(b"more"), END, {"type": "http.response.zerocopysend", "file": second})
         ]
+        tell("has tried")
         await first
         await send(body(" ".join(said).encode(), more=False))
 

@@ -4,8 +4,6 @@ import ast
 import contextlib
 import json
 import os
-import socket
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -385,38 +383,6 @@ def test_many_requests_wait_at_once_in_one_worker(start: Start) -> None:
     assert 1 == len({each.getresponse().read() for each in connections})
     for each in connections:
         each.close()
-
-
-def test_a_peer_that_pipelines_without_pause_holds_nobody_up(start: Start) -> None:
-    server = start()
-    raw = connect(server)
-    ends = threading.Event()
-
-    def floods() -> None:
-        with contextlib.suppress(OSError):
-            while not ends.is_set():
-                raw.socket.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n" * 2000)
-
-    def reads() -> None:
-        with contextlib.suppress(OSError):
-            while raw.socket.recv(1 << 20):
-                pass
-
-    threads = [threading.Thread(target=each) for each in (floods, reads)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(3):
-            for path in ("/hello", "/sleep?0.05"):
-                connection = ask(server)
-                connection.request("GET", path)
-                assert 200 == connection.getresponse().status
-    finally:
-        ends.set()
-        raw.socket.shutdown(socket.SHUT_RDWR)
-        for thread in threads:
-            thread.join()
-    quiet(server)
 
 
 def test_what_a_trusted_front_says_of_the_client_is_in_the_scope(start: Start) -> None:

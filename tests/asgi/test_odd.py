@@ -89,7 +89,7 @@ def test_nothing_comes_into_a_file_that_is_under_way(start: StartOdd, file: Path
     server = start()
     raw = connect(server)
     raw.get(f"/beside_a_file?{file}", "Connection: close\r\n")
-    time.sleep(0.3)  # the peer does not read while the application tries
+    said_by(server, "has tried")  # the peer reads only now
     body = raw.rest().partition(b"\r\n\r\n")[2]
     words = b"RuntimeError RuntimeError RuntimeError"
     assert b"3d0900\r\n" + b"f" * 4_000_000 + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(words), words) == body
@@ -129,7 +129,7 @@ def test_what_is_short_of_its_length_never_looks_whole_with_trailers_either(star
     server = start()
     raw = connect(server)
     raw.get("/short_with_trailers")
-    assert b"500 Internal" in raw.rest() or b"100" not in raw.rest()
+    assert raw.rest().startswith(b"HTTP/1.1 500 ")
     said_by(server, "97 bytes shorter")
 
 

@@ -563,3 +563,19 @@ def test_many_engines_one_after_the_other_leave_nothing(run: Run) -> None:
         running = run(hello, threads=4)
         assert 200 == running.ask().status
         running.finish()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_reply_that_only_ends_with_its_connection_breaks_off_with_a_reset(
+    program: Program, threads: int
+) -> None:
+    breaking = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    yield b"x" * 20000
+    raise RuntimeError("in the midst of it")
+"""
+    process = program(breaking, f"serve(application, {threads})")
+    port = int(process.stdout.readline())
+    with pytest.raises(ConnectionResetError):
+        ask(port, version="1.0")

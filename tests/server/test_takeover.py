@@ -506,6 +506,10 @@ def meet(server: Server) -> socket.socket:
 
 def test_nonsense_and_silence_hold_nobody_up(start: Start, tmp_path: Path) -> None:
     first = start(bind=[f"unix:{tmp_path}/s"])
+    with meet(first) as peer:  # answered when the start is over, with all that it looks at
+        peer.send(b"x")
+        while peer.recv(65536):
+            pass
     open_descriptors = len(os.listdir(f"/proc/{first.pid}/fd"))  # noqa: PTH208
     for nonsense in (
         b"x", b"{", b"[" * 60_000, b"[]", b"{}", b'{"taken": true}', b"\xff\xfe", b"9" * 60_000,
@@ -522,7 +526,7 @@ def test_nonsense_and_silence_hold_nobody_up(start: Start, tmp_path: Path) -> No
     assert first.get().isdecimal()
     for each in silent:
         each.close()
-    until(lambda: len(os.listdir(f"/proc/{first.pid}/fd")) <= open_descriptors)  # noqa: PTH208
+    until(lambda: len(os.listdir(f"/proc/{first.pid}/fd")) == open_descriptors)  # noqa: PTH208
     assert 0 == ended_by(first, start(bind=first.addresses, replace=True))
 
 
