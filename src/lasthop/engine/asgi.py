@@ -21,6 +21,7 @@ from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
 from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done
 from cython.cimports.lasthop.engine.dialogue import Dialogue
+from cython.cimports.lasthop.engine.eager import Eager
 from cython.cimports.lasthop.engine.ending import end, only_parent
 from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import is_time
@@ -31,6 +32,8 @@ from cython.cimports.lasthop.engine.scope import template_of
 from cython.cimports.lasthop.engine.turn import release, take_turn
 from cython.cimports.libc.stdint import int64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC
+
+from lasthop.engine.eager import can_begin_at_once
 
 _ROUNDS = cython.declare(cython.int, 4)
 """How often events are taken before the loop's other callbacks have their turn."""
@@ -98,6 +101,9 @@ class Engine(Core):
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
             self.lane.task = asyncio.Task
             self.lane.task_options = {"loop": loop, "eager_start": True}
+        elif loop.get_task_factory() is None and can_begin_at_once(loop):
+            self.lane.task = Eager(loop)
+            self.lane.task_options = {}
         else:
             self.lane.task = loop.create_task
             self.lane.task_options = {}
