@@ -398,6 +398,51 @@ async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(3600)
 
 
+class OwnTask(asyncio.Task[Any]):
+    """What a library's task factory makes."""
+
+
+async def with_own_tasks(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "lifespan":
+        await reply(send, type(asyncio.current_task()).__name__.encode())
+        return
+    loop = asyncio.get_running_loop()
+    await receive()
+    loop.set_task_factory(lambda loop, coroutine, **options: OwnTask(coroutine, loop=loop, **options))
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def says_what_nobody_asked(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lifespan messages in no order."""
+    if scope["type"] != "lifespan":
+        await reply(send, b"hello")
+        return
+    await receive()
+    for kind in ("lifespan.shutdown.complete", "http.response.start"):
+        try:
+            await send({"type": kind})
+        except RuntimeError as error:
+            tell("refused:", error)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def fails_while_serving(scope: Scope, receive: Receive, send: Send) -> None:
+    """Its lifespan ends by an error as soon as it is asked to by a request."""
+    if scope["type"] != "lifespan":
+        scope["state"]["asked"].set()
+        await reply(send, b"hello")
+        return
+    await receive()
+    scope["state"]["asked"] = asyncio.Event()
+    await send({"type": "lifespan.startup.complete"})
+    await scope["state"]["asked"].wait()
+    raise ValueError("as it should")
+
+
 async def socket(scope: Scope, receive: Receive, send: Send) -> None:
     """WebSockets; the path says how."""
     client = f"{scope['client'][0] if scope['client'] else None} {scope['scheme']}"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import gc
 import http
 import os
 from collections.abc import Awaitable
@@ -246,12 +247,50 @@ async def sleeps_until_cancelled(scope: Scope, receive: Receive, send: Send) -> 
         tell("cancelled")
 
 
+class Told:
+    """Says so when it is collected: nobody but itself knows it. A loop is asked for something in the midst of whatever runs."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self.itself = self
+        self.asked = asked
+        self.loop = asyncio.get_running_loop()
+
+    def __del__(self) -> None:
+        self.loop.call_soon(self.note)
+        self.loop.call_soon(self.asked.append, "with an argument")
+        self.loop.create_task(self.notes())
+
+    def note(self) -> None:
+        self.asked.append("without")
+
+    async def notes(self) -> None:
+        self.asked.append("in a task")
+
+
+asked: list[str] = []
+
+
+async def collects(scope: Scope, receive: Receive, send: Send) -> None:
+    """Leaves something that is collected as soon as the next request is made a task."""
+    await reply(send, b"collected")
+    gc.set_threshold(1)
+    Told(asked)
+
+
+async def says_what_was_asked(scope: Scope, receive: Receive, send: Send) -> None:
+    gc.set_threshold(700, 10, 10)
+    gc.collect()
+    await asyncio.sleep(0.01)
+    await reply(send, " ".join(str(asked.count(each)) for each in sorted(set(asked))).encode())
+
+
 PATHS = {
     f"/{each.__name__}": each
     for each in (
         sets_who, says_who, streams_as_anna, file_after_the_end, file_given_up, beside_a_file, leaves_a_file_under_way, path_after_a_piece, odd_files,
         short_with_trailers, file_with_trailers, late_trailers, fails_half_way, receives_beside, receives_after_the_head, created,
-        receives_for_a_while, reads_it_all, marks_the_scope, breaks_off, fails_in_a_group, sleeps_until_cancelled,
+        receives_for_a_while, reads_it_all, marks_the_scope, breaks_off, fails_in_a_group, sleeps_until_cancelled, collects,
+        says_what_was_asked,
     )
 }  # fmt: skip
 

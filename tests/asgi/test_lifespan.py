@@ -3,7 +3,7 @@
 import pytest
 
 from lasthop.errors import DemoFailed
-from tests.asgi.conftest import Start, ask, said_by
+from tests.asgi.conftest import Start, ask, quiet, said_by
 
 
 def test_it_begins_before_the_first_request_and_ends_after_the_last(start: Start) -> None:
@@ -38,3 +38,32 @@ def test_one_that_never_ends_is_not_waited_for_longer_than_the_grace(start: Star
     server = start("applications:never_ends", "--graceful-timeout", "1")
     assert 0 == server.stop()
     said_by(server, "has not ended within")
+
+
+def test_requests_are_tasks_of_the_factory_that_it_sets(start: Start) -> None:
+    server = start("applications:with_own_tasks")
+    for _ in range(2):
+        connection = ask(server)
+        connection.request("GET", "/")
+        assert b"OwnTask" == connection.getresponse().read()
+    assert 0 == server.stop()
+    quiet(server)
+
+
+def test_a_message_that_answers_nothing_is_refused(start: Start) -> None:
+    server = start("applications:says_what_nobody_asked")
+    assert "refused: 'lifespan.shutdown.complete' was sent when it answers nothing" in server.said()
+    assert "refused: a lifespan has no message of type 'http.response.start'" in server.said()
+    assert 0 == server.stop()
+    quiet(server)
+
+
+def test_one_that_fails_while_requests_are_served_ends_nothing(start: Start) -> None:
+    server = start("applications:fails_while_serving")
+    for _ in range(2):
+        connection = ask(server)
+        connection.request("GET", "/")
+        assert b"hello" == connection.getresponse().read()
+    said_by(server, "lifespan failed while requests are served")
+    assert 0 == server.stop()
+    assert 1 == server.said().count("ValueError: as it should")

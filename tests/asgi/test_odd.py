@@ -184,6 +184,16 @@ def test_a_peer_whose_body_stalls_is_told(start: StartOdd) -> None:
     quiet(server)
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_is_asked_of_the_loop_while_a_task_is_made_is_done(start: StartOdd, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = start("--loop", loop)
+    assert [(200, "collected")] * 100 == [text_of(server, "/collects") for _ in range(100)]
+    assert (200, "100 100 100") == text_of(server, "/says_what_was_asked")
+    quiet(server)
+
+
 def test_the_scope_is_a_requests_own(start: StartOdd) -> None:
     server = start()
     assert [(200, "False")] * 2 == [text_of(server, "/marks_the_scope") for _ in range(2)]

@@ -8,3 +8,4 @@ cdef class Eager:
     cdef object catcher         # `catch`, bound once
     cdef object step            # the first step of a task that is being made
     cdef object context         # in which it is to run
+    cdef int asked              # how often something was to be called soon, while a task was made

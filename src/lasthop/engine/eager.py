@@ -36,6 +36,7 @@ class Eager:
         context = self.context
         self.step = None
         self.context = None
+        self.asked = 0
         if step is None:
             return task
         PyContext_Enter(context)
@@ -46,12 +47,15 @@ class Eager:
         return task
 
     def catch(self, callback, *args, context=None):
-        """`call_soon`, while a task is made. A finalizer may ask for something, too; the last to ask is the task."""
+        """`call_soon`, while a task is made. A finalizer may run there and ask for something, too: then nobody knows whose step is whose, and the loop gets all."""
+        if args:
+            return type(self.loop).call_soon(self.loop, callback, *args, context=context)
+        self.asked += 1
+        if self.asked == 1:
+            self.step = callback
+            self.context = context
+            return None
         if self.step is not None:
             type(self.loop).call_soon(self.loop, self.step, context=self.context)
             self.step = None
-        if args:
-            return type(self.loop).call_soon(self.loop, callback, *args, context=context)
-        self.step = callback
-        self.context = context
-        return None
+        return type(self.loop).call_soon(self.loop, callback, context=context)
