@@ -11,7 +11,6 @@ import contextvars
 import os
 import signal
 import socket
-import sys
 import threading
 
 import cython
@@ -21,7 +20,6 @@ from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
 from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done
 from cython.cimports.lasthop.engine.dialogue import Dialogue
-from cython.cimports.lasthop.engine.eager import Eager
 from cython.cimports.lasthop.engine.ending import end, only_parent
 from cython.cimports.lasthop.engine.forks import generation
 from cython.cimports.lasthop.engine.hold import is_time
@@ -29,11 +27,10 @@ from cython.cimports.lasthop.engine.lane import Lane
 from cython.cimports.lasthop.engine.linux import __ATOMIC_SEQ_CST, AF_UNIX, __atomic_load_n, __atomic_store_n
 from cython.cimports.lasthop.engine.poll import Poll, clock_ns, pop, ring
 from cython.cimports.lasthop.engine.scope import template_of
+from cython.cimports.lasthop.engine.standby import Standby, can_stand_by
 from cython.cimports.lasthop.engine.turn import release, take_turn
 from cython.cimports.libc.stdint import int64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC
-
-from lasthop.engine.eager import can_begin_at_once
 
 _ROUNDS = cython.declare(cython.int, 4)
 """How often events are taken before the loop's other callbacks have their turn."""
@@ -98,15 +95,7 @@ class Engine(Core):
         self.lane.on_done = self._done
         self.lane.context = contextvars.copy_context()
         self.lane.turn = self.turn
-        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            self.lane.task = asyncio.Task
-            self.lane.task_options = {"loop": loop, "eager_start": True}
-        elif loop.get_task_factory() is None and can_begin_at_once(loop):
-            self.lane.task = Eager(loop)
-            self.lane.task_options = {}
-        else:
-            self.lane.task = loop.create_task
-            self.lane.task_options = {}
+        self.lane.stands_by = can_stand_by(loop)
         if start_attendant(poll) != 0:
             raise RuntimeError("no thread could be started for the attendant")
         self.service.generation = generation()
@@ -130,6 +119,9 @@ class Engine(Core):
                 signal.set_wakeup_fd(before)
             loop.remove_reader(poll.epoll)
             await self._cancel()
+            if self.lane.standby is not None:
+                cython.cast(Standby, self.lane.standby).task.cancel()
+                self.lane.standby = None
             poll.serving -= 1
             self.service.loop = None
 

@@ -1,12 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """A request becomes a coroutine of the ASGI application, and its task.
 
-Knows how tasks are made, what is kept of those that do not end at once, and which cycle serves a request: one that has served before, unless the
-application kept a part of it. What the coroutine receives and sends is `cycle`'s.
+Knows in which task a coroutine runs (`standby`), what is kept of those that do not end at once, and which cycle serves a request: one that has served before,
+unless the application kept a part of it. What the coroutine receives and sends is `cycle`'s.
 """
 
+import asyncio
+
 import cython
-from cython.cimports.cpython.object import PyObject_Call
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.lasthop.engine.cycle import COMPLETE, UNSTARTED, Cycle
 from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialogue
@@ -15,8 +16,9 @@ from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.linux import PyCoro_CheckExact
-from cython.cimports.lasthop.engine.poll import ERRORS, IN_APPLICATION, REQUESTS, clock_ns
+from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
 from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
+from cython.cimports.lasthop.engine.standby import ELSEWHERE, WAITS, Standby, stand_by
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
@@ -144,24 +146,69 @@ def call_coroutine(lane, conn, base, took, size, whole):
 @cython.cfunc
 @cython.exceptval(-1)
 def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: object) -> cython.int:
-    """Make the task: has it ended already?"""
-    task: object
+    """Let the application begin: has it ended already?"""
+    standby: Standby = None
+    error: object = None
+    begun: cython.int = ELSEWHERE
     try:
         coroutine = lane.service.application(scope, receiver, sender)
         if not PyCoro_CheckExact(coroutine):
             coroutine = _await(coroutine)
-        task = PyObject_Call(lane.task, (coroutine,), lane.task_options)
-        if not task.done():
-            task.add_done_callback(lane.on_done, context=lane.context)
-            lane.tasks[task] = holder
+        if lane.stands_by:
+            standby = _standby(lane)
+            begun = standby.begin(coroutine)
+        if begun == ELSEWHERE:
+            standby = None
+            task = lane.service.loop.create_task(coroutine)
+            if task.done():
+                error = _error_of(task)
+            else:
+                _keep(lane, task, holder)
+                return 0
+        elif begun == WAITS:
+            _keep(lane, standby.task, holder)
+            standby.go_on()
             return 0
-    except BaseException:
-        lane.poll.count[ERRORS] += 1
-        lane.service.log_error("the application failed")
-        holder.finish(None)
-        return 1
-    holder.finish(task)
+        else:
+            error = standby.error
+    except BaseException as raised:
+        error = raised
+    if standby is None:
+        pass
+    elif standby.stands:
+        standby.error = None
+        lane.standby = standby
+    else:
+        standby.leave()
+    holder.finish(error)
     return 1
+
+
+@cython.cfunc
+def _standby(lane: Lane) -> Standby:
+    """The task that stands by, which nobody else takes from now on."""
+    standby: Standby = lane.standby
+    lane.standby = None
+    if standby is None or not standby.is_free():
+        standby = stand_by(lane.service.loop, lane.context)
+    return standby
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _keep(lane: Lane, task: object, holder: Holder) -> cython.int:
+    task.add_done_callback(lane.on_done, context=lane.context)
+    lane.tasks[task] = holder
+    return 0
+
+
+@cython.cfunc
+def _error_of(task: object) -> object:
+    """What the coroutine of a task that is done has raised, or None."""
+    try:
+        return task.exception()
+    except asyncio.CancelledError as cancelled:
+        return cancelled
 
 
 def task_done(lane, task):
@@ -169,7 +216,7 @@ def task_done(lane, task):
     holder: Holder = lane.tasks.pop(task, None)
     if holder is None:
         return
-    holder.finish(task)
+    holder.finish(_error_of(task))
     lane.settle()
     if isinstance(holder, Cycle):
         cycle: Cycle = cython.cast(Cycle, holder)

@@ -558,29 +558,23 @@ class Cycle:
         Py_DECREF(self)
         return 0
 
-    def finish(self, task):
-        """The coroutine has ended: what it left undone is done for it."""
+    def finish(self, error):
+        """The coroutine has ended, with `error` or None: what it left undone is done for it."""
         service: Service = self.service
         exchange: Exchange = self.exchange
-        error: object = None
         only_parent(service)
         # A complete reply that the peer does not take yet has the exchange with it.
         lost: cython.bint = self.lost or (self.stage != COMPLETE and exchange.intake.failure != 0)
-        if task is not None:
-            try:
-                error = task.exception()
-            except asyncio.CancelledError as cancelled:
-                error = cancelled
-            if error is not None and isinstance(error, asyncio.CancelledError) and self.poll.stopping:
-                pass  # it had its time; how many are cancelled is told
-            elif error is not None and not (lost and _is_of_loss(error)):
-                self.poll.count[ERRORS] += 1
-                service.log_failure(f"the application failed: {_named(self.scope)}", error)
-            elif error is None and self.stage != COMPLETE and not lost:
-                self.poll.count[ERRORS] += 1
-                service.log_failure(
-                    f"the application returned before its reply was complete: {_named(self.scope)}", None
-                )
+        if error is not None and isinstance(error, asyncio.CancelledError) and self.poll.stopping:
+            pass  # it had its time; how many are cancelled is told
+        elif error is not None and not (lost and _is_of_loss(error)):
+            self.poll.count[ERRORS] += 1
+            service.log_failure(f"the application failed: {_named(self.scope)}", error)
+        elif error is None and self.stage != COMPLETE and not lost:
+            self.poll.count[ERRORS] += 1
+            service.log_failure(
+                f"the application returned before its reply was complete: {_named(self.scope)}", None
+            )
         if self.stage == COMPLETE or self.conn == cython.NULL or exchange.intake.failure:
             return 0
         exchange.file = None

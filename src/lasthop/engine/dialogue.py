@@ -460,12 +460,9 @@ class Dialogue:
             self.reading = None
         return 0
 
-    def finish(self, task):
-        """The coroutine has ended: what it left undone is done for it."""
-        error: object = None
+    def finish(self, error):
+        """The coroutine has ended, with `error` or None: what it left undone is done for it."""
         only_parent(self.service)
-        if task is not None:
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (
             (self.conn == cython.NULL or self.poll.stopping)
             and isinstance(error, (OSError, asyncio.CancelledError))

@@ -23,7 +23,7 @@ cdef class Holder:
     cdef int overdue(self) except -1
     cdef int wake(self, uint32_t events) except -1
     cdef void lose(self) noexcept
-    cdef int finish(self, object task) except -1
+    cdef int finish(self, object error) except -1
 
 cdef int only_parent(Service service) except -1
 cdef bint seize(Conn* conn) noexcept

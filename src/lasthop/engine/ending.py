@@ -86,8 +86,8 @@ class Holder:
     def lose(self):
         """The connection is over, and freed when this returns."""
 
-    def finish(self, task):
-        """The coroutine has ended, in `task`; None: it could not even begin, and that is logged."""
+    def finish(self, error):
+        """The coroutine has ended, with `error` or None."""
         raise NotImplementedError
 
 

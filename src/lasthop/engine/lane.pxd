@@ -69,8 +69,8 @@ cdef class Lane:
     cdef list late              # cycles that have given something which is not sent yet
     cdef dict tasks             # those that run, and their holders
     cdef set dialogues          # WebSockets whose connections are open
-    cdef object task            # makes a task of a coroutine
-    cdef dict task_options      # with these options
+    cdef bint stands_by         # coroutines begin in a task that stands by; else each is made a task
+    cdef object standby         # that task's, or None
     cdef object on_done         # called when one has ended
     cdef object context         # in this context, of nobody's own
     cdef object turn            # called by the loop when connections are ready

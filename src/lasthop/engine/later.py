@@ -10,7 +10,7 @@ from cython.cimports.cpython.exc import PyErr_SetObject
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.lasthop.engine.ending import Holder
-from cython.cimports.lasthop.engine.ready import TypeObject
+from cython.cimports.lasthop.engine.ready import TypeObject, as_raised
 
 
 class Later:
@@ -31,11 +31,7 @@ class Later:
     def throw(self, kind, value=None, traceback=None):
         """As a coroutine's: raises what it is given."""
         self._leave_off()
-        if value is None:
-            value = kind() if isinstance(kind, type) else kind
-        elif not isinstance(value, BaseException):
-            value = kind(value)
-        raise value if traceback is None else value.with_traceback(traceback)
+        raise as_raised(kind, value, traceback)
 
     def close(self):
         """As a coroutine's."""

@@ -11,3 +11,4 @@ cdef class Ready:
     pass
 
 cdef object NOTHING
+cdef object as_raised(object kind, object value, object traceback)

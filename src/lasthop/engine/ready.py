@@ -25,14 +25,19 @@ class Ready:
 
     def throw(self, kind, value=None, traceback=None):
         """As a coroutine's: raises what it is given."""
-        if value is None:
-            value = kind() if isinstance(kind, type) else kind
-        elif not isinstance(value, BaseException):
-            value = kind(value)
-        raise value if traceback is None else value.with_traceback(traceback)
+        raise as_raised(kind, value, traceback)
 
     def close(self):
         """As a coroutine's: nothing is under way."""
+
+
+def as_raised(kind, value, traceback):
+    """The exception that a coroutine's `throw(kind, value, traceback)` means; `kind` may be the exception itself."""
+    if value is None:
+        value = kind() if isinstance(kind, type) else kind
+    elif not isinstance(value, BaseException):
+        value = kind(value)
+    return value if traceback is None else value.with_traceback(traceback)
 
 
 @cython.cfunc

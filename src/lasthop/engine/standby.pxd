@@ -1,0 +1,41 @@
+# A task that stands by, for a coroutine that may end at once.
+cimport cython
+
+cdef enum:
+    ENDED                       # the coroutine has, with `error` or without
+    WAITS                       # its task goes on with it: `go_on`
+    ELSEWHERE                   # it cannot run here, and has not begun
+
+@cython.final
+cdef class Rest:
+    # What a task that stands by waits for: as a future is.
+    cdef public bint _asyncio_future_blocking
+    cdef Standby standby
+
+@cython.final
+cdef class Standby:
+    cdef readonly object task   # None when it has gone its own way
+    cdef object context         # the task's, as unchanged as `pristine` is
+    cdef object pristine
+    cdef object loop
+    cdef object name            # the task's `set_name`
+    cdef Rest rest
+    cdef object wakeup          # has the task go on; None while its first step is yet to come
+    cdef object coroutine
+    cdef object awaited         # what the coroutine waits for, and the task does not know yet
+    cdef bint blocking          # that is a future, and it was the coroutine that awaited it
+    cdef object value           # what it returned
+    cdef object error           # what it raised
+    cdef int stage
+    cdef bint stands            # it can serve again
+
+    cdef bint is_free(self) noexcept
+    cdef int begin(self, object coroutine) except -1
+    cdef int go_on(self) except -1
+    cdef int leave(self) except -1
+    cdef bint _is_untouched(self, Py_ssize_t references) except -1
+    cdef int _forget(self) except -1
+    cdef object _step(self)
+
+cdef bint can_stand_by(object loop) except -1
+cdef Standby stand_by(object loop, object pristine)
