@@ -53,7 +53,7 @@ cdef struct Conn:
     void* address           # REMOTE_ADDR and REMOTE_PORT as str (owned), made when first asked for
     void* port
     void* client            # of an ASGI scope: (address, port), a tuple (owned), made when first asked for
-    void* peer              # of a UNIX socket: the template of its environs or scopes, a dict (owned), found when first asked for
+    void* peer              # of a UNIX socket: the template of its environs (a dict) or scopes (owned), found when first asked for
     Credentials who         # the same as the kernel tells it
     unsigned char raw_address[16]
     uint16_t raw_port

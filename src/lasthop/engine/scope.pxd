@@ -1,10 +1,21 @@
 # What an ASGI application is told of a request.
+cimport cython
+
 from lasthop.engine.connection cimport Conn
 from lasthop.engine.lane cimport Service
 from lasthop.http1.head cimport Head
+
+@cython.final
+cdef class Template:
+    # What the scopes of a listener, or of a process that connects over a UNIX socket, have in common.
+    cdef dict scope             # copied for each request
+    cdef dict extensions        # each has its own of these, too
+    cdef dict asgi
+    cdef str root               # before each path
+    cdef bytes raw_root
 
 cdef dict build_scope(Service service, const Head* head, const unsigned char* buf, Conn* conn, dict environ, bint websocket)
 cdef bint asks_for_websocket(const Head* head, const unsigned char* buf) except -1
 cdef bint needs_environ(Service service, const Head* head, Conn* conn) noexcept
 cdef object client_of(Conn* conn)
-cpdef dict template_of(object server, str root_path, bint has_state)
+cdef Template template_of(object server, str root_path, bint has_state)

@@ -35,11 +35,25 @@ _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
 """Processes whose templates are kept for their next connections: fronts have few."""
 
 
+class Template:
+    pass
+
+
 def template_of(server, root_path, has_state):
-    """What the scopes of a listener, or of a process that connects over a UNIX socket, have in common."""
-    template = {
+    """Of a listener: `server` is its address and port, or its path and None."""
+    template: Template = Template()
+    template.asgi = {"version": "3.0", "spec_version": "2.3"}
+    template.extensions = {
+        "http.response.pathsend": {},
+        "http.response.zerocopysend": {},
+        "http.response.trailers": {},
+        "http.response.early_hint": {},
+    }
+    template.root = root_path
+    template.raw_root = root_path.encode()
+    template.scope = {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": None,
         "http_version": "1.1",
         "server": server,
         "client": None,
@@ -50,24 +64,20 @@ def template_of(server, root_path, has_state):
         "raw_path": b"/",
         "query_string": b"",
         "headers": None,
-        "extensions": {
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-            "http.response.trailers": {},
-            "http.response.early_hint": {},
-        },
+        "extensions": None,
     }
     if has_state:
-        template["state"] = None
+        template.scope["state"] = None
     return template
 
 
 @cython.cfunc
-def _template(service: Service, conn: cython.pointer(Conn)) -> dict:
-    template: dict
+def _template(service: Service, conn: cython.pointer(Conn)) -> Template:
+    template: Template
+    of_listener: Template = cython.cast(Template, service.scopes[conn.listener])
     raw: cython.char[16]
     if service.poll.listeners[conn.listener].family != AF_UNIX:
-        return cython.cast(dict, service.scopes[conn.listener])
+        return of_listener
     if conn.peer == cython.NULL:
         memset(raw, 0, 16)
         memcpy(raw, cython.address(conn.who), cython.sizeof(Credentials))
@@ -75,8 +85,12 @@ def _template(service: Service, conn: cython.pointer(Conn)) -> dict:
         key: bytes = raw[:16]
         template = service.scope_peers.get(key)
         if template is None:
-            template = PyDict_Copy(service.scopes[conn.listener])
-            template["extensions"] = template["extensions"] | {
+            template = Template()
+            template.scope = of_listener.scope
+            template.asgi = of_listener.asgi
+            template.root = of_listener.root
+            template.raw_root = of_listener.raw_root
+            template.extensions = of_listener.extensions | {
                 "lasthop.peer": note_of(cython.address(conn.who))
             }
             if len(service.scope_peers) >= _MOST_TEMPLATES:
@@ -84,7 +98,7 @@ def _template(service: Service, conn: cython.pointer(Conn)) -> dict:
             service.scope_peers[key] = template
         Py_INCREF(template)
         conn.peer = cython.cast(cython.p_void, template)
-    return cython.cast(dict, cython.cast(cython.pointer(PyObject), conn.peer))
+    return cython.cast(Template, cython.cast(cython.pointer(PyObject), conn.peer))
 
 
 def client_of(conn):
@@ -225,16 +239,15 @@ def asks_for_websocket(head, buf):
 
 def build_scope(service, head, buf, conn, environ, websocket):
     """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None. `websocket`: it asks for one."""
-    scope: dict = PyDict_Copy(_template(service, conn))
+    template: Template = _template(service, conn)
+    scope: dict = PyDict_Copy(template.scope)
     headers: list = _headers(service, head, buf, conn, environ)
-    extensions: dict = scope["extensions"]
-    root: str = scope["root_path"]
     raw: bytes
     if head.authority_size:
         headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
     scope["headers"] = headers
-    scope["extensions"] = PyDict_Copy(extensions)
-    scope["asgi"] = PyDict_Copy(scope["asgi"])
+    scope["extensions"] = PyDict_Copy(template.extensions)
+    scope["asgi"] = PyDict_Copy(template.asgi)
     if head.path_size:
         raw = _piece(buf + head.path, head.path_size)
         path = (
@@ -248,9 +261,9 @@ def build_scope(service, head, buf, conn, environ, websocket):
     else:
         raw = b"/"
         path = "/"
-    if root:
-        path = root + path
-        raw = root.encode() + raw
+    if template.raw_root:
+        path = template.root + path
+        raw = template.raw_root + raw
     scope["path"] = path
     scope["raw_path"] = raw
     if head.query_size:
@@ -272,6 +285,6 @@ def build_scope(service, head, buf, conn, environ, websocket):
         scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
         del scope["method"]
         scope["extensions"] = {"websocket.http.response": _NO_OPTIONS}
-        if "lasthop.peer" in extensions:
-            scope["extensions"]["lasthop.peer"] = extensions["lasthop.peer"]
+        if "lasthop.peer" in template.extensions:
+            scope["extensions"]["lasthop.peer"] = template.extensions["lasthop.peer"]
     return scope

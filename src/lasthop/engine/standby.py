@@ -168,6 +168,8 @@ class Standby:
             or _count_weak(task) != 1
         ):
             return False
+        if len(self.pristine) == 0:
+            return True
         for variable in self.pristine:
             if self.context[variable] is not self.pristine[variable]:
                 return False
