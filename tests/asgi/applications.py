@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ async def disconnects_after_reply(scope: Scope, receive: Receive, send: Send) ->
 
 async def background(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, b"done")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(float(scope["query_string"] or 0.3))
     tell("background ended")
 
 
@@ -386,6 +387,21 @@ async def cannot_start(scope: Scope, receive: Receive, send: Send) -> None:
 async def raises_at_start(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     raise ValueError("as it should")
+
+
+async def begins_slowly(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "lifespan":
+        await reply(send, b"hello")
+        return
+    await receive()
+    await asyncio.sleep(3)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def holds_the_loop_up(scope: Scope, receive: Receive, send: Send) -> None:
+    time.sleep(30)
 
 
 async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:

@@ -247,6 +247,23 @@ async def sleeps_until_cancelled(scope: Scope, receive: Receive, send: Send) -> 
         tell("cancelled")
 
 
+async def stops_when_told(scope: Scope, receive: Receive, send: Send) -> None:
+    """As most frameworks do with a stream whose peer has gone."""
+    await send(START)
+    await send(body(b"begun"))
+    await told(scope, receive)
+
+
+async def stops_before_it_begins(scope: Scope, receive: Receive, send: Send) -> None:
+    await told(scope, receive)
+
+
+async def told(scope: Scope, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        tell(scope["path"], "waits")
+    tell(scope["path"], "was told")
+
+
 class Told:
     """Says so when it is collected: nobody but itself knows it. A loop is asked for something in the midst of whatever runs."""
 
@@ -290,7 +307,7 @@ PATHS = {
         sets_who, says_who, streams_as_anna, file_after_the_end, file_given_up, beside_a_file, leaves_a_file_under_way, path_after_a_piece, odd_files,
         short_with_trailers, file_with_trailers, late_trailers, fails_half_way, receives_beside, receives_after_the_head, created,
         receives_for_a_while, reads_it_all, marks_the_scope, breaks_off, fails_in_a_group, sleeps_until_cancelled, collects,
-        says_what_was_asked,
+        says_what_was_asked, stops_when_told, stops_before_it_begins,
     )
 }  # fmt: skip
 

@@ -166,7 +166,18 @@ def test_a_stop_cuts_off_what_does_not_end(start: Start) -> None:
     server.process.send_signal(signal.SIGTERM)
     assert raw.rest().startswith(b"HTTP/1.1 500 ")
     assert 0 == server.process.wait(20)
-    said_by(server, "have not ended in time are cancelled: 1")
+    said_by(server, "have not ended in time are cancelled: 1: GET '/sleep'")
+    quiet(server)
+
+
+def test_what_goes_on_after_its_reply_is_told_of_when_it_is_cut_off(start: Start) -> None:
+    server = start("applications:app", "--graceful-timeout", "0.5")
+    for _ in range(2):
+        done = ask(server)
+        done.request("GET", "/background?3600")
+        done.getresponse().read()
+    assert 0 == server.stop()
+    assert server.said().count("GET '/background' (after its reply)") == 2
     quiet(server)
 
 
@@ -214,6 +225,7 @@ def test_a_loop_that_does_not_turn_is_shown_and_replaced(start: Start) -> None:
     raw.get("/blocks?30")
     said_by(server, "applications.py")
     said_by(server, "in blocks")
+    said_by(server, "which was stuck, was ended by SIGABRT; starting another")
     until(
         lambda: answers(server)
     )  # the one that is stuck takes connections as long as it lives, and then they end with it
@@ -226,3 +238,16 @@ def test_a_loop_that_rests_is_not_stuck(start: Start) -> None:
     before = connection.getresponse().read()
     connection.request("GET", "/sleep?6")
     assert before == connection.getresponse().read()
+
+
+def test_a_worker_that_nobody_asks_is_not_stuck(start: Start) -> None:
+    server = start("applications:app", "--timeout", "1")
+    pids = set()
+    for seconds in (0, 4):
+        time.sleep(seconds)  # in which nobody has a connection
+        connection = ask(server)
+        connection.request("GET", "/pid")
+        pids.add(connection.getresponse().read())
+        connection.close()
+    assert 1 == len(pids)
+    quiet(server)

@@ -67,3 +67,18 @@ def test_one_that_fails_while_requests_are_served_ends_nothing(start: Start) -> 
     said_by(server, "lifespan failed while requests are served")
     assert 0 == server.stop()
     assert 1 == server.said().count("ValueError: as it should")
+
+
+def test_a_start_may_take_longer_than_the_timeout_as_long_as_the_loop_turns(start: Start) -> None:
+    server = start("applications:begins_slowly", "--timeout", "1")
+    connection = ask(server)
+    connection.request("GET", "/")
+    assert b"hello" == connection.getresponse().read()
+    quiet(server)
+
+
+def test_a_start_that_holds_the_loop_up_is_ended(start: Start) -> None:
+    with pytest.raises(
+        DemoFailed, match=r"(?s)the application has been loading.*holds_the_loop_up.*stood still"
+    ):
+        start("applications:holds_the_loop_up", "--timeout", "1")

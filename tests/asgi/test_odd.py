@@ -219,6 +219,20 @@ def test_a_group_of_losses_is_a_loss(start: StartOdd) -> None:
     quiet(server)
 
 
+@pytest.mark.parametrize("over_tcp", [False, True])
+def test_who_stops_when_told_that_the_peer_has_gone_has_not_failed(start: StartOdd, over_tcp: bool) -> None:
+    server = start()
+    for path in ("/stops_when_told", "/stops_before_it_begins"):
+        raw = connect(server, server.tcp if over_tcp else None)
+        raw.get(path)
+        said_by(server, f"{path} waits")
+        raw.close()
+        said_by(server, f"{path} was told")
+    assert 0 == server.stop()
+    assert "before its reply was complete" not in server.said()
+    quiet(server)
+
+
 # Stopping
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from lasthop.server.child import Child, Stage
-from lasthop.server.stuck import HELD_UP_SECONDS, StuckWatch
+from lasthop.server.stuck import HELD_UP_SECONDS, RESTING_SECONDS, StuckWatch
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def seconds(start: int, end: int) -> list[float]:
 
 
 def test_a_worker_that_has_not_turned_for_longer_than_the_timeout_is_stuck(child: Child) -> None:
-    assert [108.0, 109.0] == looks(child, 102.0, seconds(100, 110))
+    assert [102.0 + 5 + RESTING_SECONDS + 1] == looks(child, 102.0, seconds(100, 110))
 
 
 def test_a_worker_that_has_never_turned_counts_from_when_it_was_ready(child: Child) -> None:

@@ -18,7 +18,7 @@ from cython.cimports.lasthop.engine.arrivals import collect, listen_on
 from cython.cimports.lasthop.engine.attendant import start_attendant
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.core import Core
-from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done
+from cython.cimports.lasthop.engine.coroutine import baseline, call_coroutine, push_late, task_done, what_runs
 from cython.cimports.lasthop.engine.dialogue import Dialogue
 from cython.cimports.lasthop.engine.ending import end, only_parent
 from cython.cimports.lasthop.engine.forks import generation
@@ -124,6 +124,10 @@ class Engine(Core):
                 self.lane.standby = None
             poll.serving -= 1
             self.service.loop = None
+
+    def unfinished(self):
+        """What the tasks are about that have not ended: requests, WebSockets, and what goes on after a reply."""
+        return [] if self.lane is None else what_runs(self.lane)
 
     async def _cancel(self):
         """End the tasks that still run."""

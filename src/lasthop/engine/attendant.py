@@ -153,6 +153,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     quiet: int64_t = now  # since when somebody waits for events, and nothing happens
     calm: int64_t = now  # since when the threads have only computed, turning all the time
     asked: int64_t = now  # when the thread that waits was last asked to turn
+    doze: cython.bint
     bound: cython.bint  # the process used its processor all the time
     busy: cython.bint  # nobody waits for events, and no thread has turned for a while
     ticked: cython.bint
@@ -161,6 +162,7 @@ def _attend(arg: cython.p_void) -> cython.p_void:
     coarse: int64_t
     compared: int64_t = now  # when the worker's requests were last compared with the others'
     requests: uint64_t = poll.count[REQUESTS]  # at that time
+    poll.count[TURNED_NS] = cython.cast(uint64_t, now)
     while not poll.attendant_ends:
         waiting = (
             not _is_due(poll)
@@ -242,7 +244,9 @@ def _attend(arg: cython.p_void) -> cython.p_void:
         turns = poll.turns
         before = now
         cpu = used
-        now = _sleep(poll, now, now < hurry, now - quiet > 20 * _MS and poll.seen == 0, alone)
+        # Whoever was just asked to turn is seen to turn before the next doze.
+        doze = now - quiet > 20 * _MS and poll.seen == 0 and asked != now
+        now = _sleep(poll, now, now < hurry, doze, alone)
     return cython.NULL
 
 

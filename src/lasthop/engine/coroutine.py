@@ -11,7 +11,7 @@ import cython
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.lasthop.engine.cycle import COMPLETE, UNSTARTED, Cycle
 from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialogue
-from cython.cimports.lasthop.engine.ending import Holder
+from cython.cimports.lasthop.engine.ending import Holder, named
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
@@ -117,6 +117,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.in_turn = True
     cycle.body_taken = False
     cycle.left = conn.half_closed  # an event that told of it came with the request, and will not come again
+    cycle.told = False
     cycle.lost = False
     cycle.with_trailers = False
     cycle.late = False
@@ -209,6 +210,18 @@ def _error_of(task: object) -> object:
         return task.exception()
     except asyncio.CancelledError as cancelled:
         return cancelled
+
+
+def what_runs(lane):
+    """The requests of the tasks that have not ended, for the log."""
+    holder: Holder
+    names: list = []
+    for holder in lane.tasks.values():
+        name = named(holder.scope)
+        if isinstance(holder, Cycle) and cython.cast(Cycle, holder).stage == COMPLETE:
+            name += " (after its reply)"
+        names.append(name)
+    return names
 
 
 def task_done(lane, task):

@@ -24,6 +24,7 @@ cdef class Cycle(Holder):
     cdef bint in_turn           # the turn of the connection goes on: what follows is left to it
     cdef bint body_taken        # the last of the request's body was received
     cdef bint left              # the peer will send no more
+    cdef bint told              # and so was the application, by http.disconnect
     cdef bint lost              # the peer went before the reply was complete
     cdef bint with_trailers     # the application promised trailers
     cdef bytes trailer

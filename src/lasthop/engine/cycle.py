@@ -32,6 +32,7 @@ from cython.cimports.lasthop.engine.ending import (
     close_sent,
     end,
     go_on,
+    named,
     only_parent,
     refuse_late,
     seize,
@@ -138,7 +139,10 @@ class Cycle:
                 return None
             self.body_taken = intake.ended
             return {"type": "http.request", "body": block, "more_body": not intake.ended}
-        return {"type": "http.disconnect"} if self.left else None
+        if not self.left:
+            return None
+        self.told = True
+        return {"type": "http.disconnect"}
 
     def wait(self, receiving):
         future = Holder.wait(self, receiving)
@@ -564,18 +568,27 @@ class Cycle:
         exchange: Exchange = self.exchange
         only_parent(service)
         # A complete reply that the peer does not take yet has the exchange with it.
-        lost: cython.bint = self.lost or (self.stage != COMPLETE and exchange.intake.failure != 0)
+        lost: cython.bint = self.lost or (
+            self.stage != COMPLETE and (self.told or exchange.intake.failure != 0)
+        )
         if error is not None and isinstance(error, asyncio.CancelledError) and self.poll.stopping:
             pass  # it had its time; how many are cancelled is told
         elif error is not None and not (lost and _is_of_loss(error)):
             self.poll.count[ERRORS] += 1
-            service.log_failure(f"the application failed: {_named(self.scope)}", error)
+            service.log_failure(f"the application failed: {named(self.scope)}", error)
         elif error is None and self.stage != COMPLETE and not lost:
             self.poll.count[ERRORS] += 1
             service.log_failure(
-                f"the application returned before its reply was complete: {_named(self.scope)}", None
+                f"the application returned before its reply was complete: {named(self.scope)}", None
             )
         if self.stage == COMPLETE or self.conn == cython.NULL or exchange.intake.failure:
+            return 0
+        if self.told:
+            # The peer has ended its side, and the application took that for the end, as it may.
+            exchange.intake.failure = PEER_GONE
+            if not self.in_turn and seize(self.conn):
+                self.give_up()
+                self.lane.settle()
             return 0
         exchange.file = None
         exchange.file_left = 0
@@ -640,8 +653,3 @@ def _is_of_loss(error: object) -> cython.bint:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_of_loss(each) for each in error.exceptions)
     return isinstance(error, (OSError, asyncio.CancelledError)) or type(error).__name__ == "ClientDisconnect"
-
-
-@cython.cfunc
-def _named(scope: dict) -> object:
-    return f"{scope.get('method', 'WebSocket')} {scope.get('path')!r}"

@@ -18,7 +18,7 @@ from cython.cimports.lasthop.engine.connection import (
     READY,
     Conn,
 )
-from cython.cimports.lasthop.engine.ending import begin_linger, end, only_parent, seize, wake_all
+from cython.cimports.lasthop.engine.ending import begin_linger, end, named, only_parent, seize, wake_all
 from cython.cimports.lasthop.engine.exchange import GONE, Exchange
 from cython.cimports.lasthop.engine.lane import BUFFER, Service
 from cython.cimports.lasthop.engine.later import later
@@ -468,14 +468,14 @@ class Dialogue:
             and isinstance(error, (OSError, asyncio.CancelledError))
         ):
             self.poll.count[ERRORS] += 1
-            self.service.log_failure(f"the application failed: WebSocket {self.scope.get('path')!r}", error)
+            self.service.log_failure(f"the application failed: {named(self.scope)}", error)
         if self.conn == cython.NULL:
             return 0
         if self.step == ASKED:
             if error is None:
                 self.poll.count[ERRORS] += 1
                 self.service.log_failure(
-                    f"the application returned without an answer to the handshake: {self.scope.get('path')!r}",
+                    f"the application returned without an answer to the handshake: {named(self.scope)}",
                     None,
                 )
             self._refuse(500, (), b"")
@@ -483,7 +483,7 @@ class Dialogue:
             if error is None:
                 self.poll.count[ERRORS] += 1
                 self.service.log_failure(
-                    f"the application returned before its reply was complete: {self.scope.get('path')!r}",
+                    f"the application returned before its reply was complete: {named(self.scope)}",
                     None,
                 )
             if self.exchange.head_out:

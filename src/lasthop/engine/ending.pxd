@@ -25,6 +25,7 @@ cdef class Holder:
     cdef void lose(self) noexcept
     cdef int finish(self, object error) except -1
 
+cdef object named(dict scope)
 cdef int only_parent(Service service) except -1
 cdef bint seize(Conn* conn) noexcept
 cdef object wake_all(object waiting)

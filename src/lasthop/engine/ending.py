@@ -91,6 +91,11 @@ class Holder:
         raise NotImplementedError
 
 
+def named(scope):
+    """A request in a line of the log."""
+    return f"{scope.get('method', 'WebSocket')} {scope.get('path')!r}"
+
+
 def only_parent(service):
     """A child that the application's coroutine forked, and that comes back into the engine, ends here: the connections are the parent's."""
     if generation() != service.generation:

@@ -90,9 +90,7 @@ def _template(service: Service, conn: cython.pointer(Conn)) -> Template:
             template.asgi = of_listener.asgi
             template.root = of_listener.root
             template.raw_root = of_listener.raw_root
-            template.extensions = of_listener.extensions | {
-                "lasthop.peer": note_of(cython.address(conn.who))
-            }
+            template.extensions = of_listener.extensions | {"lasthop.peer": note_of(cython.address(conn.who))}
             if len(service.scope_peers) >= _MOST_TEMPLATES:
                 service.scope_peers.clear()
             service.scope_peers[key] = template

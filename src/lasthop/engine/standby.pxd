@@ -23,7 +23,7 @@ cdef class Standby:
     cdef object wakeup          # has the task go on; None while its first step is yet to come
     cdef object coroutine
     cdef object awaited         # what the coroutine waits for, and the task does not know yet
-    cdef bint blocking          # that is a future, and it was the coroutine that awaited it
+    cdef bint blocking          # that is a future, and its mark that somebody awaits it was taken off
     cdef object value           # what it returned
     cdef object error           # what it raised
     cdef int stage

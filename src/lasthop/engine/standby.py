@@ -144,7 +144,10 @@ class Standby:
             self.awaited = cython.cast(object, result)
             Py_XDECREF(result)
             self.stage = _HANDED
-            self.blocking = getattr(self.awaited, "_asyncio_future_blocking", None) is True
+            if self.wakeup is None and getattr(self.awaited, "_asyncio_future_blocking", None) is True:
+                # The task will hear of it in its first step. Until then others may await the same future.
+                self.awaited._asyncio_future_blocking = False
+                self.blocking = True
             return WAITS
         if sent == PYGEN_RETURN:
             self.value = cython.cast(object, result)
@@ -226,7 +229,7 @@ class Standby:
             self.awaited = None
             self.stage = _RUNS
             if self.blocking:
-                awaited._asyncio_future_blocking = True  # others may have awaited it meanwhile
+                awaited._asyncio_future_blocking = True
             return awaited
         if self.stage != _OVER:
             self.rest._asyncio_future_blocking = True

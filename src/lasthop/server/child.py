@@ -31,6 +31,8 @@ class Child:
         """Unknown until the worker says it, when a loader forked it."""
         self.stage = Stage.BOOTING
         self.started_at = time.monotonic()
+        self.moved_at = self.started_at
+        """When it was last seen to go on while it boots: a start that waits in an event loop may take its time."""
         self.ready_at = 0.0
         self.turned_at = 0
         """Where in its page it notes when it last turned, in nanoseconds of the monotonic clock."""

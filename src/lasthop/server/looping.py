@@ -22,20 +22,31 @@ log = getLogger("lasthop.engine")
 ENDING_SECONDS = 3.0
 """Of the graceful time-out, but at most a quarter of it, what is kept for tasks that are cancelled and for the lifespan's end: whatever
 requests do, the application can end in order."""
+BEAT_SECONDS = 0.25
+"""How often a loop says that it turns, while the application begins."""
+MOST_NAMED = 10
+"""Of those that are cancelled."""
 
 
 class Looped:
     """What `worker.Engine` asks for."""
 
-    def __init__(self, application: Any, text: str, settings: "Settings", make: Callable[..., Any]) -> None:
-        """Make the loop, and let the application begin. Raises ApplicationFailed, or MissingExtra."""
+    def __init__(
+        self,
+        application: Any,
+        text: str,
+        settings: "Settings",
+        make: Callable[..., Any],
+        turned: Callable[[], None],
+    ) -> None:
+        """Make the loop, and let the application begin; `turned` is called from time to time meanwhile. Raises ApplicationFailed, or MissingExtra."""
         self._graceful_s = settings.graceful_timeout
         self._ending_s = min(ENDING_SECONDS, self._graceful_s / 4)
         self._runner = asyncio.Runner(loop_factory=_factory(settings.loop))
         self._lifespan = Lifespan(application, text, settings.lifespan)
         try:
             self._runner.get_loop().set_exception_handler(_log)
-            self._runner.run(self._lifespan.start())
+            self._runner.run(self._begin(turned))
             self._engine = make(
                 application,
                 state=self._lifespan.state,
@@ -47,6 +58,21 @@ class Looped:
             self._runner.close()
             raise
         self._until = float("inf")
+
+    async def _begin(self, turned: Callable[[], None]) -> None:
+        """The lifespan's start, however long it takes: the loop turns."""
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            nonlocal pulse
+            turned()
+            pulse = loop.call_later(BEAT_SECONDS, beat)
+
+        pulse = loop.call_later(BEAT_SECONDS, beat)
+        try:
+            await self._lifespan.start()
+        finally:
+            pulse.cancel()
 
     def serve(self) -> None:
         """Serve, then let the application end."""
@@ -83,8 +109,11 @@ class Looped:
 
     def _cut_off(self) -> None:
         """What has not ended in its time is cancelled."""
-        if count := self._engine.counters()["busy"]:
-            log.warning("requests and WebSockets that have not ended in time are cancelled: %d", count)
+        if left := self._engine.unfinished():
+            named = ", ".join(left[:MOST_NAMED]) + (", ..." if len(left) > MOST_NAMED else "")
+            log.warning(
+                "requests and tasks that have not ended in time are cancelled: %d: %s", len(left), named
+            )
         self._engine.stop()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Which workers are stuck: none of their threads has turned, or they have been loading the application, for longer than ``--timeout``.
+"""Which workers are stuck: none of their threads has turned, or they have been loading the application without a sign, for longer than ``--timeout``.
 
 When the supervisor itself was held up, a frozen container or a debugger, everybody was, and nobody is to blame.
 """
@@ -9,6 +9,8 @@ from lasthop.server.child import Child, Stage
 
 HELD_UP_SECONDS = 2.0
 """The supervisor looks at least once a second. Twice that late, it did not run."""
+RESTING_SECONDS = 1.0
+"""A worker that has nothing to do notes that it turns once in this time, and not more often."""
 
 
 class StuckWatch:
@@ -30,7 +32,8 @@ class StuckWatch:
         still = []
         for child in children:
             if child.stage in (Stage.SERVING, Stage.RETIRING):
-                still.append((child, now - max(turned(child), child.ready_at, self._awake_since)))
+                last = max(turned(child) + RESTING_SECONDS, child.ready_at, self._awake_since)
+                still.append((child, now - last))
             elif child.stage is Stage.BOOTING and child.pid is not None:
-                still.append((child, now - max(child.started_at, self._awake_since)))
+                still.append((child, now - max(child.moved_at, self._awake_since)))
         return [(child, seconds) for child, seconds in still if seconds > timeout]

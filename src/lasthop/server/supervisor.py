@@ -306,6 +306,8 @@ class Supervisor:
                         generation.threads = int(threads)
                 sender.became_ready(int(turned_at), counters)
                 log.debug("worker %s is ready", sender.pid)
+            elif word == b"turned":
+                sender.moved_at = time.monotonic()
             elif word == b"closed":
                 sender.accepts = False
             elif word == b"retire" and sender.stage is Stage.SERVING:
@@ -338,12 +340,11 @@ class Supervisor:
             log.debug("worker %s has left (%s)", child.pid, how)
         elif child.stage is Stage.BOOTING:
             self._boot_failed(child.generation, *(child.failure or _unready(f"worker {child.pid} {how}")))
+        elif child.stage is Stage.STUCK and not child.ready_at:
+            still = f"worker {child.pid} stood still while it loaded the application"
+            self._boot_failed(child.generation, *_unready(still))
         elif child.stage is Stage.STUCK:
-            if not child.ready_at:
-                self._boot_failed(
-                    child.generation,
-                    *_unready(f"worker {child.pid} stood still while it loaded the application"),
-                )
+            log.error("worker %s, which was stuck, %s; starting another", child.pid, how)
         else:
             log.error("worker %s %s; starting another", child.pid, how)
             self._start_later(time.monotonic() - child.ready_at)
@@ -470,10 +471,9 @@ class Supervisor:
         self._status.look(now)
         timeout = self._generation.settings.timeout
         for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
+            what = "no thread has turned" if child.ready_at else "the application has been loading"
             log.critical(
-                "worker %s is stuck: no thread has turned for %.1f s; where each stands follows",
-                child.pid,
-                seconds,
+                "worker %s is stuck: %s for %.1f s; where each stands follows", child.pid, what, seconds
             )
             child.abort(QUICK_SECONDS)
         every = self._systemd.watchdog_seconds

@@ -175,7 +175,8 @@ def _boot(post: Post, application: Application) -> Booted:
         from lasthop.server.looping import Looped
 
         make = functools.partial(asgi.Engine, listeners=listeners, **options)
-        engine = Looped(application, post.target.text, settings, make)
+        turned = functools.partial(_tell, post.channel, b"turned")
+        engine = Looped(application, post.target.text, settings, make, turned)
     else:
         engine = compiled.Engine(
             application,

@@ -1,0 +1,204 @@
+"""ASGI applications that look at their task, keep it, or change it: what they do must reach no other request."""
+
+import asyncio
+import contextvars
+import gc
+import sys
+import traceback
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from tests.asgi.applications import Receive, Scope, Send, reply, tell
+
+who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
+always: contextvars.ContextVar[str] = contextvars.ContextVar("always", default="unset")
+kept: list[asyncio.Task[Any]] = []
+of_task: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
+
+
+def current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+async def name(scope: Scope, receive: Receive, send: Send) -> None:
+    assert current() in asyncio.all_tasks()
+    await reply(send, current().get_name().encode())
+
+
+async def keeps_it(scope: Scope, receive: Receive, send: Send) -> None:
+    kept.append(current())
+    await reply(send, b"kept")
+
+
+async def keeps_it_and_fails(scope: Scope, receive: Receive, send: Send) -> None:
+    kept.append(current())
+    raise ValueError("as it should")
+
+
+async def what_was_kept(scope: Scope, receive: Receive, send: Send) -> None:
+    """How each has ended."""
+    await asyncio.sleep(0.01)
+    assert current() not in kept
+    said = [repr(each.exception()) if each.done() else "runs" for each in kept]
+    await reply(send, f"{' '.join(said)} {len(set(kept))}".encode())
+
+
+async def remembers_weakly(scope: Scope, receive: Receive, send: Send) -> None:
+    before = of_task.get(current(), "nothing")
+    of_task[current()] = "anna"
+    await reply(send, before.encode())
+
+
+async def asks_to_be_called(scope: Scope, receive: Receive, send: Send) -> None:
+    current().add_done_callback(lambda task: tell("done:", task.result()))
+    await reply(send, b"asked")
+
+
+async def sets_who(scope: Scope, receive: Receive, send: Send) -> None:
+    before = who.get()
+    who.set("anna")
+    await reply(send, f"{before} {always.get()}".encode())
+
+
+async def sets_always(scope: Scope, receive: Receive, send: Send) -> None:
+    before = always.get()
+    always.set("never")
+    await reply(send, before.encode())
+
+
+async def own_context(scope: Scope, receive: Receive, send: Send) -> None:
+    """The context is the task's, before it waits and afterwards, and that of whatever it begins."""
+    who.set("anna")
+    if sys.version_info >= (3, 12):
+        assert current().get_context()[who] == "anna"
+
+    async def child() -> str:
+        return who.get()
+
+    if scope["query_string"]:
+        await asyncio.sleep(0.01)
+    who.set("berta")
+    await reply(send, (await asyncio.create_task(child())).encode())
+
+
+async def cancels_itself(scope: Scope, receive: Receive, send: Send) -> None:
+    current().cancel()
+    await reply(send, b"cancelled")
+
+
+async def thinks_better_of_it(scope: Scope, receive: Receive, send: Send) -> None:
+    """Cancelled before its first wait, which hears of it."""
+    current().cancel("a reason")
+    try:
+        await asyncio.sleep(3600) if scope["query_string"] == b"future" else await asyncio.sleep(0)
+    except asyncio.CancelledError as cancelled:
+        current().uncancel()
+        await reply(send, f"{cancelled} {current().cancelling()}".encode())
+
+
+async def cancels_who_stands_by(scope: Scope, receive: Receive, send: Send) -> None:
+    others: list[asyncio.Task[Any]] = []
+    while not others:
+        await asyncio.sleep(0.01)
+        others = [
+            task
+            for task in asyncio.all_tasks()
+            if task is not current() and type(task.get_coro()) is type(current().get_coro())
+        ]
+    for task in others:
+        task.cancel()
+    await reply(send, str(len(others)).encode())
+
+
+async def looks_like(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a debugger sees of it while it waits."""
+    task = current()
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.append(repr(task))
+        seen.extend(traceback.format_stack(task.get_stack()[-1]))
+
+    asyncio.get_running_loop().call_soon(look)
+    await asyncio.sleep(0.01)
+    await reply(send, "".join(seen).encode())
+
+
+async def timeouts(scope: Scope, receive: Receive, send: Send) -> None:
+    """Cancelled by a time-out that began in the first step, and by a group of which one fails."""
+    said = []
+    try:
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(3600)
+    except TimeoutError:
+        said.append("timeout")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(3600))
+            group.create_task(fails())
+    except* ValueError:
+        said.append("group")
+    await reply(send, " ".join(said).encode())
+
+
+async def fails() -> None:
+    raise ValueError("as it should")
+
+
+shared: list[asyncio.Future[bytes]] = []
+
+
+async def shares(scope: Scope, receive: Receive, send: Send) -> None:
+    """Several wait for the same future from their first step on."""
+    if not shared:
+        shared.append(asyncio.get_running_loop().create_future())
+    await reply(send, await shared[0])
+
+
+async def gives(scope: Scope, receive: Receive, send: Send) -> None:
+    while len(shared) < 1 or len(shared[0]._callbacks or ()) < 8:  # type: ignore[attr-defined]
+        await asyncio.sleep(0.01)
+    shared.pop().set_result(b"shared")
+    await reply(send, b"given")
+
+
+async def waits_wrongly(scope: Scope, receive: Receive, send: Send) -> None:
+    class Odd:
+        def __await__(self) -> Any:
+            yield "what is this"
+
+    await Odd()
+
+
+async def leaves_cycles(scope: Scope, receive: Receive, send: Send) -> None:
+    """Of its task, which the collector finds."""
+    ring: list[Any] = [current()]
+    ring.append(ring)
+    del ring
+    gc.collect()
+    await reply(send, b"left")
+
+
+PATHS: dict[str, Callable[..., Any]] = {
+    f"/{each.__name__}": each
+    for each in (
+        name, keeps_it, keeps_it_and_fails, what_was_kept, remembers_weakly, asks_to_be_called, sets_who, sets_always, own_context, cancels_itself,
+        thinks_better_of_it, cancels_who_stands_by, looks_like, timeouts, shares, gives, waits_wrongly, leaves_cycles,
+    )
+}  # fmt: skip
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == "http", "no lifespan"
+    await PATHS[scope["path"]](scope, receive, send)
+
+
+always.set("set before")
+
+
+async def with_a_context(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same; something was set before there was any request."""
+    await app(scope, receive, send)
