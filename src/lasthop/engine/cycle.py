@@ -4,10 +4,9 @@
 Knows the messages of ASGI ("HTTP & WebSocket ASGI Message Format", 2.3, and the extensions that the scope names), in which order they make sense, and what
 is owed when they do not. The bytes of the reply are an `Exchange`'s, those of the body an `Intake`'s, as for WSGI.
 
-**Two ways through.** Mostly the coroutine runs to its end at once, when its task is made (eager tasks): then all happens in the connection's
-turn, nothing waits, and no future is made. Else the connection hangs on the cycle as its `Holder`: the turn tells it what happens, and a message that
-completes the reply lets go of the connection wherever the coroutine runs. In between `seize` says whether the connection may be touched: it may not
-while its own turn is still to come.
+**Two ways through.** Mostly the coroutine runs to its end at once (`standby`): then all happens in the connection's turn, nothing waits, and no future is
+made. Else the connection hangs on the cycle as its `Holder`: the turn tells it what happens, and a message that completes the reply lets go of the
+connection wherever the coroutine runs. In between `seize` says whether the connection may be touched: it may not while its own turn is still to come.
 
 This module is long because the messages of a reply, their order, and the connection under them are one state machine.
 
