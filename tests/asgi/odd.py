@@ -212,10 +212,26 @@ async def reads_it_all(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, b"%d" % len(await read(receive)))
 
 
+marked: list[dict[str, object]] = []
+
+
 async def marks_the_scope(scope: Scope, receive: Receive, send: Send) -> None:
-    before = "mark" in scope["asgi"]
-    scope["asgi"]["mark"] = True
-    await reply(send, str(before).encode())
+    """In each of four ways, and some are kept."""
+    before = (
+        "mark" in scope["asgi"]
+        or "mark" in scope["extensions"]
+        or "http.response.trailers" not in scope["extensions"]
+    )
+    version = scope["asgi"]["version"]
+    match len(marked) % 4:
+        case 0:
+            scope["asgi"]["mark"] = True
+        case 1:
+            scope["asgi"]["version"] = "1.0"
+        case 2:
+            scope["extensions"]["mark"] = scope["extensions"].pop("http.response.trailers")
+    marked.append(scope["extensions"] if len(marked) > 4 else {})
+    await reply(send, f"{before} {version}".encode())
 
 
 async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:

@@ -159,7 +159,7 @@ async def shares(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def gives(scope: Scope, receive: Receive, send: Send) -> None:
-    while len(shared) < 1 or len(shared[0]._callbacks or ()) < 8:  # type: ignore[attr-defined]
+    while len(shared) < 1 or len(shared[0]._callbacks or ()) < 8:
         await asyncio.sleep(0.01)
     shared.pop().set_result(b"shared")
     await reply(send, b"given")

@@ -17,7 +17,7 @@ from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.linux import PyCoro_CheckExact
 from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
-from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
+from cython.cimports.lasthop.engine.scope import Parts, asks_for_websocket, build_scope, needs_environ
 from cython.cimports.lasthop.engine.standby import ELSEWHERE, WAITS, Standby, stand_by
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
@@ -41,6 +41,7 @@ def _fresh(lane: Lane) -> Cycle:
     cycle.poll = lane.poll
     cycle.exchange = lane.fresh()
     cycle.exchange.retire_methods()
+    cycle.parts = Parts()
     cycle.receiver = cycle.receive
     cycle.sender = cycle.send
     return cycle
@@ -90,10 +91,10 @@ def call_coroutine(lane, conn, base, took, size, whole):
     if is_websocket and service.websocket is None:
         service.notice(UNSPOKEN, "unspoken", {}, "")
         is_websocket = False
-    scope = build_scope(service, cython.address(lane.head), base, conn, environ, is_websocket)
-    lane.poll.count[REQUESTS] += 1
-    lane.poll.count[IN_APPLICATION] += 1
     if is_websocket:
+        scope = build_scope(service, cython.address(lane.head), base, conn, environ, None)
+        lane.poll.count[REQUESTS] += 1
+        lane.poll.count[IN_APPLICATION] += 1
         dialogue = open_dialogue(lane, conn, base, took, size, scope, environ)
         if dialogue.step == ASKED:
             _run(lane, dialogue, scope, dialogue.receive, dialogue.send)
@@ -106,6 +107,9 @@ def call_coroutine(lane, conn, base, took, size, whole):
         lane.spare = cycle.next_spare
         cycle.next_spare = None
         lane.spares -= 1
+    scope = build_scope(service, cython.address(lane.head), base, conn, environ, cycle.parts)
+    lane.poll.count[REQUESTS] += 1
+    lane.poll.count[IN_APPLICATION] += 1
     exchange = cycle.exchange
     exchange.begin(conn, cython.address(lane.head), is_head)
     exchange.intake.begin(conn, cython.address(lane.head), base + took, size - took, whole)

@@ -7,6 +7,7 @@ from lasthop.engine.ending cimport Holder
 from lasthop.engine.exchange cimport Exchange
 from lasthop.engine.lane cimport Lane, Service
 from lasthop.engine.poll cimport Poll
+from lasthop.engine.scope cimport Parts
 
 # How far the reply is.
 cdef enum Stage:
@@ -33,6 +34,7 @@ cdef class Cycle(Holder):
     cdef bint late              # something is given and not sent, to be sent at the end of the round
     cdef int dropped            # messages since the peer went
     cdef int64_t began
+    cdef Parts parts            # of its scope
     cdef object next_spare      # while it serves no request
     # Bound methods, made once
     cdef object receiver

@@ -14,7 +14,14 @@ cdef class Template:
     cdef str root               # before each path
     cdef bytes raw_root
 
-cdef dict build_scope(Service service, const Head* head, const unsigned char* buf, Conn* conn, dict environ, bint websocket)
+@cython.final
+cdef class Parts:
+    # What a scope may have of one before it, when the application has left it as it was.
+    cdef dict extensions
+    cdef dict asgi
+
+# `parts`: those of a plain request; None: it asks for a WebSocket.
+cdef dict build_scope(Service service, const Head* head, const unsigned char* buf, Conn* conn, dict environ, Parts parts)
 cdef bint asks_for_websocket(const Head* head, const unsigned char* buf) except -1
 cdef bint needs_environ(Service service, const Head* head, Conn* conn) noexcept
 cdef object client_of(Conn* conn)

@@ -7,9 +7,9 @@ Knows a request's head and who sent it; makes a dict, as a copy of the listener'
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.cpython.dict import PyDict_Copy
+from cython.cimports.cpython.dict import PyDict_Copy, PyDict_Next, PyDict_Size
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.cpython.ref import Py_INCREF
+from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.environ import is_trusted, write_address
@@ -37,6 +37,30 @@ _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
 
 class Template:
     pass
+
+
+class Parts:
+    def __cinit__(self):
+        self.extensions = {}
+        self.asgi = {}
+
+
+@cython.cfunc
+def _again(used: dict, template: dict) -> dict:
+    """A copy of `template` for one request: `used`, if nobody has it any more and it is still such a copy."""
+    place: cython.Py_ssize_t = 0
+    there: cython.Py_ssize_t = 0
+    key: cython.pointer(PyObject) = cython.NULL
+    value: cython.pointer(PyObject) = cython.NULL
+    same_key: cython.pointer(PyObject) = cython.NULL
+    same_value: cython.pointer(PyObject) = cython.NULL
+    if Py_REFCNT(used) != 2 or PyDict_Size(used) != PyDict_Size(template):
+        return PyDict_Copy(template)
+    while PyDict_Next(template, cython.address(place), cython.address(key), cython.address(value)):
+        PyDict_Next(used, cython.address(there), cython.address(same_key), cython.address(same_value))
+        if key != same_key or value != same_value:
+            return PyDict_Copy(template)
+    return used
 
 
 def template_of(server, root_path, has_state):
@@ -235,8 +259,8 @@ def asks_for_websocket(head, buf):
     return upgrade and connection
 
 
-def build_scope(service, head, buf, conn, environ, websocket):
-    """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None. `websocket`: it asks for one."""
+def build_scope(service, head, buf, conn, environ, parts):
+    """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None."""
     template: Template = _template(service, conn)
     scope: dict = PyDict_Copy(template.scope)
     headers: list = _headers(service, head, buf, conn, environ)
@@ -244,8 +268,13 @@ def build_scope(service, head, buf, conn, environ, websocket):
     if head.authority_size:
         headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
     scope["headers"] = headers
-    scope["extensions"] = PyDict_Copy(template.extensions)
-    scope["asgi"] = PyDict_Copy(template.asgi)
+    if parts is None:
+        scope["asgi"] = PyDict_Copy(template.asgi)
+    else:
+        parts.extensions = _again(parts.extensions, template.extensions)
+        parts.asgi = _again(parts.asgi, template.asgi)
+        scope["extensions"] = parts.extensions
+        scope["asgi"] = parts.asgi
     if head.path_size:
         raw = _piece(buf + head.path, head.path_size)
         path = (
@@ -278,7 +307,7 @@ def build_scope(service, head, buf, conn, environ, websocket):
         _believe(scope, environ, headers)
     if service.state is not None:
         scope["state"] = PyDict_Copy(service.state)
-    if websocket:
+    if parts is None:
         scope["type"] = "websocket"
         scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
         del scope["method"]

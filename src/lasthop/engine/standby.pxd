@@ -27,6 +27,7 @@ cdef class Standby:
     cdef object value           # what it returned
     cdef object error           # what it raised
     cdef int stage
+    cdef bint cancelled         # in the coroutine's first step, when the task had made its own already
     cdef bint stands            # it can serve again
 
     cdef bint is_free(self) noexcept

@@ -60,7 +60,10 @@ class Rest:
     def cancel(self, msg=None):
         """As a future's: somebody cancels the task. If a coroutine is about its first step, the task remembers it; else it ends."""
         standby: Standby = self.standby
-        if standby is None or standby.stage != _IDLE:
+        if standby is None:
+            return False
+        if standby.stage != _IDLE:
+            standby.cancelled = True
             return False
         standby.stage = _OVER
         standby.error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
@@ -166,7 +169,7 @@ class Standby:
         if (
             Py_REFCNT(task) != references
             or len(self.context) != len(self.pristine)
-            or task._must_cancel
+            or (task._must_cancel if self.wakeup is None else self.cancelled)
             or task._callbacks is not None
             or _count_weak(task) != 1
         ):

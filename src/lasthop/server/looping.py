@@ -61,18 +61,15 @@ class Looped:
 
     async def _begin(self, turned: Callable[[], None]) -> None:
         """The lifespan's start, however long it takes: the loop turns."""
-        loop = asyncio.get_running_loop()
-
-        def beat() -> None:
-            nonlocal pulse
-            turned()
-            pulse = loop.call_later(BEAT_SECONDS, beat)
-
-        pulse = loop.call_later(BEAT_SECONDS, beat)
+        self._beat(turned)
         try:
             await self._lifespan.start()
         finally:
-            pulse.cancel()
+            self._next_beat.cancel()
+
+    def _beat(self, turned: Callable[[], None]) -> None:
+        turned()
+        self._next_beat = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat, turned)
 
     def serve(self) -> None:
         """Serve, then let the application end."""
