@@ -224,3 +224,18 @@ def test_without_anybody_left_nothing_is_left(start: Start) -> None:
         peer.socket.shutdown(socket.SHUT_RDWR)
     until(lambda: server.said().count("websocket ended") == 20, server.said)
     quiet(server)
+
+
+def test_one_that_is_too_old_is_told_of_and_nothing_else_suffers(serve: Serve, tmp_path: Path) -> None:
+    """A stand-in for a release of the library that lacks what is needed."""
+    (tmp_path / "websockets").mkdir()
+    (tmp_path / "websockets/__init__.py").touch()
+    (tmp_path / "websockets/datastructures.py").write_text("class MultiDict: ...\n")
+    server = serve(
+        "applications:socket", env={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    )
+    assert "too old (cannot import name 'Headers'" in server.said()
+    connection = ask(server)
+    connection.request("GET", "/")
+    assert b"hello" == connection.getresponse().read()
+    quiet(server)

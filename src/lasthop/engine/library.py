@@ -1,4 +1,4 @@
-"""What we use of the `websockets` library: its protocol without sockets. It comes with the extra `lasthop[websocket]`; without it MissingExtra is raised here."""
+"""What we use of the `websockets` library: its protocol without sockets. It comes with the extra `lasthop[websocket]`; without it, or with one too old, MissingExtra is raised here."""
 
 from lasthop.errors import MissingExtra
 
@@ -12,7 +12,7 @@ try:
     from websockets.http11 import Request
     from websockets.protocol import Protocol, Side, State
     from websockets.server import ServerProtocol
-except ModuleNotFoundError as error:
+except ImportError as error:
     raise MissingExtra("serving WebSockets", "websockets", "websocket") from error
 
 __all__ = [

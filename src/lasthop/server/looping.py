@@ -139,7 +139,14 @@ def _websocket(settings: "Settings") -> Callable[..., Any] | None:
     """What makes a session of a handshake; None where the library for it is not installed: handshakes are answered as requests then."""
     try:
         from lasthop.engine.handshake import Terms
-    except MissingExtra:
+    except MissingExtra as missing:
+        cause = missing.__cause__
+        if isinstance(cause, ImportError) and cause.name != "websockets":
+            log.warning(
+                "no WebSockets are served: the library websockets that is installed is too old (%s): "
+                "pip install 'lasthop[websocket]'",
+                cause,
+            )
         return None
     from lasthop.engine.websocket import Session
 
