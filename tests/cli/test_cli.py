@@ -50,6 +50,8 @@ def test_every_module_of_commands_is_a_command() -> None:
 
     found = {path.stem for path in Path(str(lasthop.cli.__file__)).parent.glob("*.py")} - {
         "__init__",
+        "extras",
+        "foreign",
         "words",
     }
     assert set(COMMANDS) == found

@@ -92,3 +92,13 @@ def test_a_websocket_echoes(site: Site, framework: str, link: str) -> None:
             websocket.send(text)
             assert text == websocket.recv(timeout=20)
     quiet(server)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("application", ["gzip"]), ("by_sendfile", [])])
+def test_a_middleware_that_compresses_has_files_where_pathsend_is_taken_away(
+    run: Run, name: str, expected: list[str]
+) -> None:
+    pytest.importorskip("starlette")
+    server = run(f"applications.compressing_site:{name}")
+    reply = curl(server.unix, "/", "-H", "Accept-Encoding: gzip")
+    assert (200, expected) == (reply.status, reply.all("Content-Encoding"))

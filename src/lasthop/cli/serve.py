@@ -23,7 +23,7 @@ Durations: 30, 1500ms, 2m. Sizes: 8190, 8k, 1GiB."""
 
 def main(arguments: list[str]) -> int:
     """Check, say or serve."""
-    words = parser().read(arguments)
+    words = parser().read(arguments, _told_of)
     options = {name: getattr(words, name) for name in NAMES if hasattr(words, name)}
     directory = Path.cwd()  # now: the server may change it, and a reload reads the same file again
 
@@ -49,6 +49,12 @@ def main(arguments: list[str]) -> int:
     from lasthop.server.supervisor import run
 
     return run(words.target, found.settings, lambda: read().settings)
+
+
+def _told_of(option: str) -> str:
+    from lasthop.cli import foreign  # only for options that are refused
+
+    return foreign.told(option)
 
 
 def parser() -> Parser:

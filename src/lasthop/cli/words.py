@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from lasthop.errors import LasthopError, UsageError
@@ -47,16 +47,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"{self.prog} --help")
 
-    def read(self, arguments: list[str]) -> argparse.Namespace:
-        """The arguments read; what is unknown is refused with what may have been meant."""
+    def read(
+        self, arguments: list[str], told: Callable[[str], str] = lambda _option: ""
+    ) -> argparse.Namespace:
+        """The arguments read; what is unknown is refused with what is told of it, or what may have been meant."""
         namespace, unknown = self.parse_known_args(arguments)
         if not unknown:
             return namespace
         first = unknown[0]
         if first.startswith("-"):
+            name = first.partition("=")[0]
+            if not name.startswith("--") and told(name[:2]):
+                name = name[:2]  # its value stands behind it
             known = [name for action in self._actions for name in action.option_strings]
-            hint = did_you_mean(first.partition("=")[0], known) or f"{self.prog} --help lists all options"
-            raise UsageError(f"there is no option {first.partition('=')[0]}", hint)
+            hint = told(name) or did_you_mean(name, known) or f"{self.prog} --help lists all options"
+            raise UsageError(f"there is no option {name}", hint)
         raise UsageError(f"{first!r} is one argument too many", f"usage: {self.usage}")
 
 
