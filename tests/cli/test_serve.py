@@ -159,6 +159,14 @@ def test_an_application_that_fails_ends_with_its_error_once() -> None:
     assert 1 == done.stderr.count("RuntimeError: the database is not there")
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_the_wrong_interface_is_refused_at_the_start(options: tuple[str, ...]) -> None:
+    done = ended("applications:hello", "-b", "127.0.0.1:0", "--interface", "asgi", *options)
+    assert 4 == done.returncode
+    assert "it takes 2 arguments, and an ASGI application is called with" in done.stderr
+    assert "hint: --interface wsgi" in done.stderr
+
+
 def get(server: Serving, address: str) -> bytes:
     connection = server.connect(address)
     connection.request("GET", "/")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lasthop.errors import TargetError
-from lasthop.server.interface import interface_of
+from lasthop.server.interface import check, interface_of
 
 
 async def coroutine(scope: Any, receive: Any, send: Any) -> None: ...
@@ -134,3 +134,60 @@ def test_wsgi(application: Any) -> None:
 def test_version_2_is_named_with_what_helps() -> None:
     with pytest.raises(TargetError, match="ASGI 2"):
         interface_of(Asgi2, "shop:app")
+
+
+class Anything:
+    def __call__(self, *arguments: Any) -> Any: ...
+
+
+class Many:
+    def __call__(self, environ: Any, start_response: Any, more: Any = None, *rest: Any) -> Any: ...
+
+
+APPLICATIONS: list[Any] = [
+    coroutine, Asgi(), Asgi().method, returns_coroutine, simple, Wsgi(), WsgiClass, wrapped(simple), wrapped(coroutine),
+    functools.partial(simple), functools.partial(coroutine), Anything(), Many(), Many().__call__, print, lambda *_: None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("application", APPLICATIONS, ids=named)
+def test_what_can_be_called_as_it_seems_is_not_refused(application: Any) -> None:
+    check(application, "shop:app", "auto")
+
+
+@pytest.mark.parametrize("make", [starlette, fastapi, litestar, quart, flask], ids=named)
+def test_frameworks_are_not_refused(make: Callable[[], Any]) -> None:
+    check(make(), "shop:app", "auto")
+
+
+@pytest.mark.parametrize(
+    ("application", "asked", "what", "hint"),
+    [
+        (simple, "asgi", "it takes 2 arguments, and an ASGI application is called with (scope, receive, send)", "--interface wsgi"),
+        (Wsgi(), "asgi", "it takes 2 arguments, and an ASGI application is called with (scope, receive, send)", "--interface wsgi"),
+        (WsgiClass, "asgi", "it takes 2 arguments, and an ASGI application is called with (scope, receive, send)", "--interface wsgi"),
+        (coroutine, "wsgi", "it takes 3 arguments, and a WSGI application is called with (environ, start_response)", "--interface asgi"),
+        (Asgi().method, "wsgi", "it takes 3 arguments, and a WSGI application is called with (environ, start_response)", "--interface asgi"),
+        (functools.partial(simple, None), "auto", "it takes 1 argument, and a WSGI application is called with (environ, start_response)",
+         "an ASGI application is called with (scope, receive, send)"),
+        (lambda a, b, c, d=1, *e: None, "wsgi", "it takes 3 or more arguments, and a WSGI application is called with (environ, start_response)",
+         "--interface asgi"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_called_so_is_refused(application: Any, asked: Any, what: str, hint: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        check(application, "shop:app", asked)
+    assert (f"'shop:app' names no application: {what}", hint) == (caught.value.what, caught.value.hint)
+
+
+@pytest.mark.parametrize("application", [Anything(), lambda *_: None, wrapped(Anything())])
+def test_one_that_does_not_show_what_it_is_is_told_of(
+    application: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(application, "shop:app", "auto")
+    assert ["--interface asgi or wsgi says it"] == [
+        record.getMessage().rpartition("; ")[2] for record in caplog.records
+    ]
+    check(application, "shop:app", "wsgi")
+    check(wrapped(simple), "shop:app", "auto")
+    assert 1 == len(caplog.records)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -112,20 +113,72 @@ def test_an_attribute_that_is_missing_comes_with_near_names(module: Path) -> Non
     module.write_text("application = print\n")
     with pytest.raises(TargetError, match="shop has no attribute 'aplication'") as caught:
         parse("shop:aplication").load()
-    assert "application" == caught.value.hint
+    assert "did you mean application?" == caught.value.hint
 
 
 def test_an_attribute_that_is_missing_comes_with_usual_names(module: Path) -> None:
     module.write_text("wsgi = print\n")
     with pytest.raises(TargetError) as caught:
         parse("shop:something").load()
-    assert "wsgi" == caught.value.hint
+    assert "did you mean wsgi?" == caught.value.hint
+
+
+def test_a_near_name_that_cannot_be_called_is_not_offered_but_the_applications_are(module: Path) -> None:
+    module.write_text(
+        "scope = 1\n"
+        "class Site:\n    def __call__(self, environ, start_response): ...\n"
+        "site = Site()\n"
+        "async def app(scope, receive, send): ...\n"
+        "def view(request, number): ...\n"
+        "async def with_send(scope, receive, send): ...\n"
+    )
+    with pytest.raises(TargetError) as caught:
+        parse("shop:nope").load()
+    assert "did you mean app or site or with_send?" == caught.value.hint
+
+
+def test_where_nothing_looks_like_an_application_it_says_so(module: Path) -> None:
+    module.write_text("number = 1\n")
+    with pytest.raises(TargetError) as caught:
+        parse("shop:nope").load()
+    assert caught.value.hint.startswith("shop has nothing that looks like an application")
+
+
+def test_before_a_dot_any_near_name_is_offered(module: Path) -> None:
+    module.write_text("class Holder:\n    app = print\nsites = Holder()\n")
+    with pytest.raises(TargetError) as caught:
+        parse("shop:sties.app").load()
+    assert "did you mean sites?" == caught.value.hint
 
 
 def test_what_cannot_be_called_is_no_application(module: Path) -> None:
-    module.write_text("app = 42\n")
-    with pytest.raises(TargetError, match=r"shop\.app is an int, and an application is called"):
+    module.write_text("app = 42\ndef application(environ, start_response): ...\n")
+    with pytest.raises(TargetError, match=r"shop\.app is an int, and an application is called") as caught:
         parse("shop:app").load()
+    assert "did you mean shop:application?" == caught.value.hint
+
+
+def test_a_factory_that_is_a_coroutine_function_is_refused_and_its_coroutine_closed(module: Path) -> None:
+    module.write_text("async def create():\n    return print\n")
+    with pytest.raises(TargetError, match=r"shop\.create\(\) makes a coroutine") as caught:
+        parse("shop:create()").load()
+    assert "def instead of async def; what is to be awaited belongs in the lifespan" == caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("interface", "code", "what", "hint"),
+    [
+        ("asgi", "def app(environ, start_response): ...", "it takes 2 arguments", "--interface wsgi"),
+        ("wsgi", "async def app(scope, receive, send): ...", "it takes 3 arguments", "--interface asgi"),
+    ],
+)
+def test_one_that_cannot_be_called_as_the_settings_say_is_refused(
+    module: Path, interface: Literal["wsgi", "asgi"], code: str, what: str, hint: str
+) -> None:
+    module.write_text(code + "\n")
+    with pytest.raises(TargetError, match=what) as caught:
+        parse("shop:app")._replace(interface=interface).load()
+    assert hint == caught.value.hint
 
 
 def test_what_cannot_be_called_is_no_factory(module: Path) -> None:
@@ -138,4 +191,4 @@ def test_a_module_is_no_application(module: Path) -> None:
     module.write_text("import json\n")
     with pytest.raises(TargetError, match=r"shop\.json is a module") as caught:
         parse("shop:json").load()
-    assert "shop:json.application" == caught.value.hint
+    assert "did you mean shop:json.application?" == caught.value.hint

@@ -5,17 +5,29 @@ looked at in order: a coroutine function, an object or a class whose `__call__` 
 """
 
 import functools
+from logging import getLogger
+from types import FunctionType
 from typing import Any, Literal
 
 from lasthop.errors import TargetError
 
 Interface = Literal["wsgi", "asgi"]
 
+CALLED_WITH: dict[Interface, tuple[str, ...]] = {
+    "wsgi": ("environ", "start_response"),
+    "asgi": ("scope", "receive", "send"),
+}
+
 CO_VARARGS, CO_COROUTINE, CO_ITERABLE_COROUTINE = 0x04, 0x80, 0x100
 """Flags of a code object (documented in the module inspect, which is slow to import): it takes any arguments; its call makes a coroutine."""
 
 DEPTH = 20
 """Wrappers in wrappers that are looked through."""
+
+ANY = 255
+"""More arguments than anything is called with: whoever takes any takes so many."""
+
+log = getLogger("lasthop")
 
 
 def interface_of(application: Any, text: str) -> Interface:
@@ -36,6 +48,73 @@ def interface_of(application: Any, text: str) -> Interface:
                 )
             return "wsgi"
     return "asgi" if _wanted(application) == 3 else "wsgi"
+
+
+def check(application: Any, text: str, asked: Literal["auto", "wsgi", "asgi"]) -> None:
+    """Raise TargetError for one that cannot be called as it would be: each request would fail. Who takes any arguments is told of, not refused."""
+    kind = interface_of(application, text) if asked == "auto" else asked
+    other: Interface = "wsgi" if kind == "asgi" else "asgi"
+    least, most = _taken(application)
+    if not least <= len(CALLED_WITH[kind]) <= most:
+        fits = least <= len(CALLED_WITH[other]) <= most
+        raise TargetError(
+            text,
+            f"it takes {_arguments(least, most)}, and {_sentence(kind)}",
+            f"--interface {other}" if fits else _sentence(other),
+        )
+    if asked == "auto" and kind == "wsgi" and (least, most) == (0, ANY) and _any(_unwrapped(application)[-1]):
+        log.warning(
+            "%s takes any arguments, so it does not show whether it is WSGI or ASGI: it is served as WSGI; --interface asgi or wsgi says it",
+            text,
+        )
+
+
+def looks_like_one(found: Any) -> bool:
+    """Whether it may be meant as an application: an object that is called with as many arguments, or a function whose arguments are named so."""
+    if isinstance(found, FunctionType):
+        return found.__code__.co_varnames[: found.__code__.co_argcount] in CALLED_WITH.values()
+    least, most = _taken(found) if callable(found) and not isinstance(found, type) else (0, ANY)
+    return least == most and least in map(len, CALLED_WITH.values())
+
+
+def _sentence(kind: Interface) -> str:
+    return f"{'a WSGI' if kind == 'wsgi' else 'an ASGI'} application is called with ({', '.join(CALLED_WITH[kind])})"
+
+
+def _arguments(least: int, most: int) -> str:
+    if most == ANY:
+        return f"{least} or more arguments"
+    number = str(least) if least == most else f"{least} to {most}"
+    return f"{number} argument{'s' * (number != '1')}"
+
+
+def _taken(found: Any) -> tuple[int, int]:
+    """How few and how many positional arguments a call may have. What is not seen for certain, such as of anything but Python's own functions, may have any."""
+    if isinstance(found, functools.partial):
+        least, most = (0, ANY) if found.keywords else _taken(found.func)
+        given = len(found.args)
+        return max(0, least - given), most if most == ANY else most - given
+    function: Any = found
+    bound = 0
+    if isinstance(found, type):
+        own = vars(found)
+        function, bound = (own.get("__init__") if type(found) is type and "__new__" not in own else None), 1
+    elif not isinstance(found, FunctionType):
+        called = found if hasattr(found, "__func__") else getattr(found, "__call__", None)  # noqa: B004
+        function, bound = getattr(called, "__func__", called), int(hasattr(called, "__func__"))
+    if not isinstance(function, FunctionType):
+        return 0, ANY
+    code = function.__code__
+    most = code.co_argcount - bound
+    least = max(0, most - len(function.__defaults__ or ()))
+    return least, ANY if code.co_flags & CO_VARARGS else most
+
+
+def _any(found: Any) -> bool:
+    """Whether it is a function or method of Python's own that takes any arguments."""
+    if not isinstance(found, FunctionType):
+        found = getattr(getattr(found, "__call__", None), "__func__", None)  # noqa: B004
+    return isinstance(found, FunctionType) and bool(found.__code__.co_flags & CO_VARARGS)
 
 
 def _unwrapped(found: Any) -> list[Any]:

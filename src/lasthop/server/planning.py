@@ -83,7 +83,8 @@ class Planner:
         trust = Trust(settings)
         listeners = self.listening.open(self.binds(settings), file_permissions(settings))
         trust.tell(listeners)
-        return Generation(number, self._target, settings, listeners, connections, sinks, trust)
+        target = self._target._replace(interface=settings.interface)
+        return Generation(number, target, settings, listeners, connections, sinks, trust)
 
     def keep(self, generation: Generation) -> None:
         """Close what is not this one's: it is the one that serves from now on."""

@@ -9,16 +9,20 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
-from types import FunctionType, ModuleType, TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from types import CoroutineType, FunctionType, ModuleType, TracebackType
+from typing import Any, Literal, NamedTuple
 
 from lasthop.errors import ApplicationFailed, TargetError
+from lasthop.server import interface
 
 Application = Callable[..., Any]
 
 CO_VARARGS = 0x04
 """A flag of a code object (documented in the module inspect): it takes any arguments."""
+
+USUAL = ("application", "app", "wsgi", "asgi", "create_app")
+"""What applications are called, and what makes them."""
 
 
 class Call(NamedTuple):
@@ -35,6 +39,8 @@ class Target(NamedTuple):
     module: str
     attributes: tuple[str, ...]
     call: Call | None
+    interface: Literal["auto", "wsgi", "asgi"] = "auto"
+    """As what it is to be called, as the settings say."""
 
     def load(self) -> Application:
         """Import the module and take the application out of it.
@@ -55,6 +61,13 @@ class Target(NamedTuple):
             except (Exception, SystemExit) as error:
                 raise ApplicationFailed(self.text, f"{at}() failed", users_traceback(error)) from error
             at += "()"
+            if isinstance(found, CoroutineType):
+                found.close()
+                raise TargetError(
+                    self.text,
+                    f"{at} makes a coroutine, and a factory makes the application at once",
+                    "def instead of async def; what is to be awaited belongs in the lifespan",
+                )
         if not callable(found):
             raise TargetError(
                 self.text, f"{at} is {_a(found)}, and an application is called", self._instead(found)
@@ -67,12 +80,16 @@ class Target(NamedTuple):
             raise TargetError(
                 self.text, f"{at} takes no arguments: it makes the application, perhaps", f"'{self.text}()'"
             )
+        interface.check(found, self.text, self.interface)
         return found  # type: ignore[no-any-return]
 
     def _instead(self, found: object) -> str:
         if isinstance(found, ModuleType):
-            return f"{self.text}.application"
-        return f"the WSGI or ASGI application in {self.module}"
+            return _did_you_mean(f"{self.text}.{each}" for each in _applications(found) or ["application"])
+        module = sys.modules[self.module]
+        return _did_you_mean(f"{self.module}:{each}" for each in _applications(module)) or _named_in(
+            self.module
+        )
 
 
 def parse(text: str) -> Target:
@@ -154,11 +171,35 @@ def _attribute(target: Target, owner: Any, at: str, name: str) -> Any:
     except AttributeError as error:
         import difflib
 
-        near = difflib.get_close_matches(name, [each for each in dir(owner) if not each.startswith("_")], n=3)
-        if not near and isinstance(owner, ModuleType):
-            near = [each for each in ("application", "app", "wsgi", "create_app") if hasattr(owner, each)]
-        hint = " or ".join(near) if near else f"an attribute of {at}"
+        # Between two dots anything may stand; at the end only what can be called.
+        names = [each for each in dir(owner) if not each.startswith("_")]
+        if name == target.attributes[-1]:
+            names = [each for each in names if callable(getattr(owner, each, None))]
+        near = difflib.get_close_matches(name, names, n=2)
+        if isinstance(owner, ModuleType):
+            near += _applications(owner)
+        hint = _did_you_mean(near) or _named_in(at)
         raise TargetError(target.text, f"{at} has no attribute {name!r}", hint) from error
+
+
+def _applications(module: ModuleType) -> list[str]:
+    """The names in a module that look like an application's, or a factory's."""
+    found = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (interface.looks_like_one(value) or (name in USUAL and callable(value)))
+    ]
+    return sorted(found, key=lambda name: name not in USUAL)
+
+
+def _did_you_mean(names: Iterable[str]) -> str:
+    likeliest = list(dict.fromkeys(names))[:3]
+    return f"did you mean {' or '.join(likeliest)}?" if likeliest else ""
+
+
+def _named_in(at: str) -> str:
+    return f"{at} has nothing that looks like an application: MODULE:ATTRIBUTE names one, MODULE:FACTORY() calls what makes it"
 
 
 def users_traceback(error: BaseException) -> str:
