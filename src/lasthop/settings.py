@@ -367,7 +367,7 @@ class Settings:
         Says(
             APPLICATION,
             "The event loop of an ASGI application: asyncio or uvloop",
-            "`uvloop` must be installed (`pip install uvloop`). lasthop itself asks little of a loop, so it matters for what the application does in it.",
+            "`uvloop` is an extra: `pip install 'lasthop[uvloop]'`. lasthop itself asks little of a loop, so it matters for what the application does in it.",
         ),
     ] = "asyncio"
 
@@ -376,7 +376,7 @@ class Settings:
         Says(
             APPLICATION,
             "Whether an ASGI application is told of the worker's start and end: auto, on or off",
-            "An application that says `lifespan.startup.failed`, as Starlette and FastAPI do when its start raises, keeps the worker from starting. One that raises itself, as one that knows no lifespan does, is served without with `auto`, and not served with `on`. The end has what is left of `graceful_timeout`.",
+            "An application that says `lifespan.startup.failed`, as Starlette and FastAPI do when its start raises, keeps the worker from starting. One that raises itself, as one that knows no lifespan does, is served without with `auto`, which the log says, and not served with `on`. The end has what is left of `graceful_timeout`.",
         ),
     ] = "auto"
 
@@ -440,7 +440,7 @@ class Settings:
         Says(
             APPLICATION,
             "For development: restart the workers when a source file changes",
-            "Needs watchfiles: `pip install watchfiles`. Not for production: it watches the whole working directory.",
+            "Needs an extra: `pip install 'lasthop[reload]'`. Not for production: it watches the whole working directory.",
         ),
     ] = False
 
@@ -495,7 +495,8 @@ class Settings:
         Says(
             LOGS,
             "The least important messages to write: debug, info, warning, error or critical",
-            "`debug` also tells of each request that was refused, and by which rule.",
+            "`info` tells of each request that breaks a rule before the application has it (400, 413, 414, 417, 431, 501, 505), and which rule. One that comes too slowly (408), or whose body "
+            "breaks a rule later, is only counted (`lasthop status`). `debug` also tells of workers that become ready and leave.",
         ),
     ] = "info"
 

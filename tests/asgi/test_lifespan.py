@@ -28,7 +28,9 @@ def test_who_cannot_begin_is_not_served(start: Start, target: str, words: str) -
 
 def test_who_knows_no_lifespan_is_served_without(start: Start) -> None:
     server = start("applications:app")
-    assert "there is none" not in server.said()
+    said_by(server, "[INFO] served without a lifespan: the application raised RuntimeError('there is none')")
+    assert 1 == server.said().count("there is none")
+    quiet(server)
     with pytest.raises(DemoFailed, match="there is none"):
         start("applications:app", "--lifespan", "on")
     start("applications:living", "--lifespan", "off")
@@ -37,7 +39,7 @@ def test_who_knows_no_lifespan_is_served_without(start: Start) -> None:
 def test_one_that_never_ends_is_not_waited_for_longer_than_the_grace(start: Start) -> None:
     server = start("applications:never_ends", "--graceful-timeout", "1")
     assert 0 == server.stop()
-    said_by(server, "has not ended within")
+    said_by(server, "has not ended within 1 s; it is cancelled")
 
 
 def test_requests_are_tasks_of_the_factory_that_it_sets(start: Start) -> None:

@@ -53,8 +53,9 @@ class Lifespan:
             error = self._failure
             self._task = None
             if self._mode == "auto":
-                # Whoever does not know the scope raises, or returns: it has no lifespan.
-                log.debug("the application has no lifespan: %r", error)
+                # Whoever does not know the scope raises, or returns: it has no lifespan. Whoever meant to have one must learn of it.
+                if error is not None:
+                    log.info("served without a lifespan: the application raised %r at its start", error)
             elif error is None:
                 raise ApplicationFailed(
                     self._text, "its lifespan ended before it had begun (--lifespan on)", ""
@@ -79,7 +80,9 @@ class Lifespan:
             async with asyncio.timeout(max(seconds - CLEARING_SECONDS, 0.1)):
                 answer = await self._told.get()
         except TimeoutError:
-            log.error("the application's lifespan has not ended within %g s; it is cancelled", seconds)
+            log.error(
+                "the application's lifespan has not ended within %g s; it is cancelled", round(seconds, 1)
+            )
         else:
             if answer is None and self._failure is not None and not self._told_of:
                 log.error("the application's lifespan failed at its end", exc_info=self._failure)
