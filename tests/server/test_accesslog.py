@@ -4,11 +4,13 @@ import base64
 import json
 import os
 import re
+import time
 from typing import Any
 
 import pytest
 
 from lasthop.errors import AccessFormatError
+from lasthop.server import accesslog
 from lasthop.server.accesslog import ATOMS, check, escaped, make, target_of, user_of
 
 ENVIRON: dict[str, Any] = {
@@ -123,6 +125,34 @@ def test_no_value_can_end_a_line_or_a_quotation(fmt: str, evil: str) -> None:
         assert evil == json.loads(written)["target"]
     elif fmt == "combined":
         assert 6 == len(re.findall(r'(?<!\\)(?:\\\\)*"', written))
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("UTC", "+00:00"), ("<+0530>-5:30", "+05:30"), ("<-03>3", "-03:00")]
+)
+def test_the_time_in_json_is_one_of_rfc_3339(zone: str, offset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        monkeypatch.setattr(accesslog, "json_clock", accesslog._Clock(accesslog._rfc_3339))
+        written = json.loads(line("json"))["time"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + re.escape(offset), written)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "hint"),
+    [
+        ("%({x-a}o)s", "leave it out; %({x-a}i)s is the request's header of that name"),
+        ("%(X)s", "there are %(h)s %(l)s "),
+    ],
+)
+def test_the_hint_to_an_atom_that_is_none_is_a_sentence(fmt: str, hint: str) -> None:
+    with pytest.raises(AccessFormatError) as caught:
+        check(fmt)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_what_is_escaped_can_be_read_back() -> None:

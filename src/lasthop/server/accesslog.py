@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from lasthop.errors import AccessFormatError
@@ -87,11 +88,15 @@ def _atom(fmt: str, name: str) -> Atom:
         return lambda reply: escaped(reply[0].get(key))
     if name.startswith("{") and name.endswith("}o"):
         raise AccessFormatError(
-            fmt, f"%({name})s: headers of the reply are not kept for the log", "an atom without o"
+            fmt,
+            f"%({name})s: headers of the reply are not kept for the log",
+            f"leave it out; %({name[:-1]}i)s is the request's header of that name",
         )
     if name not in ATOMS:
         raise AccessFormatError(
-            fmt, f"there is no %({name})s", "one of " + " ".join([*ATOMS, "{header}i", "{variable}e"])
+            fmt,
+            f"there is no %({name})s",
+            "there are " + " ".join(f"%({each})s" for each in [*ATOMS, "{header}i", "{variable}e"]),
         )
     return ATOMS[name]
 
@@ -135,22 +140,38 @@ def user_of(environ: Environ) -> str | None:
         return None
 
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""English whatever the locale, as log readers expect."""
+
+
 class _Clock:
-    """``[22/Nov/2026:15:37:00 +0000]``, made once a second. Month names are English whatever the locale, as log readers expect."""
+    """The time in words, made once a second."""
 
-    MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-    def __init__(self) -> None:
+    def __init__(self, words: Callable[[int], str]) -> None:
+        self._words = words
         self._made = (0, "")
 
     def __call__(self, _reply: Reply) -> str:
         second, text = self._made
         now = int(time.time())
         if now != second:
-            local = time.localtime(now)
-            text = time.strftime(f"[%d/{self.MONTHS[local.tm_mon - 1]}/%Y:%H:%M:%S %z]", local)
+            text = self._words(now)
             self._made = (now, text)  # one assignment: threads see the old pair or the new one
         return text
+
+
+def _common(now: int) -> str:
+    """``[22/Nov/2026:15:37:00 +0000]``."""
+    local = time.localtime(now)
+    return time.strftime(f"[%d/{MONTHS[local.tm_mon - 1]}/%Y:%H:%M:%S %z]", local)
+
+
+def _rfc_3339(now: int) -> str:
+    """``2026-11-22T15:37:00+00:00``."""
+    return datetime.fromtimestamp(now).astimezone().isoformat()
+
+
+json_clock = _Clock(_rfc_3339)
 
 
 def _line(reply: Reply) -> str:
@@ -162,7 +183,7 @@ ATOMS: dict[str, Atom] = {
     "h": lambda reply: escaped(reply[0].get("REMOTE_ADDR")),
     "l": lambda _reply: "-",
     "u": lambda reply: escaped(user_of(reply[0])),
-    "t": _Clock(),
+    "t": _Clock(_common),
     "r": _line,
     "m": lambda reply: escaped(reply[0].get("REQUEST_METHOD")),
     "U": lambda reply: escaped(reply[0].get("PATH_INFO")),
@@ -189,7 +210,7 @@ def _json(reply: Reply) -> str:
     return (
         json.dumps(
             {
-                "time": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime()),
+                "time": json_clock(reply),
                 "peer": environ.get("REMOTE_ADDR", ""),
                 "method": environ.get("REQUEST_METHOD"),
                 "target": target_of(environ),
