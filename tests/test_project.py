@@ -195,3 +195,37 @@ def test_links_between_pages_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert [] == broken
+
+
+def test_extras_that_are_named_are_there() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *modules()]
+    named = {
+        extra
+        for page in pages
+        for extras in re.findall(r"pip install '(?:lasthop|\.)\[([a-z,]+)\]'", page.read_text())
+        for extra in extras.split(",")
+    }
+    raised = {
+        extra
+        for path in modules()
+        for extra in re.findall(
+            r'(?:MissingExtra|see_installed)\("[^"]+", (?:"[^"]+", )?"([a-z]+)"', path.read_text()
+        )
+    }
+    assert {"compare", "trace", "front", "reload", "uvloop", "websocket"} == raised
+    assert set() == (named | raised) - set(PROJECT["project"]["optional-dependencies"])
+
+
+def test_what_an_extra_brings_is_nowhere_installed_by_another_name() -> None:
+    brought = {
+        re.split(r"[^\w-]", each)[0]
+        for extra in PROJECT["project"]["optional-dependencies"].values()
+        for each in extra
+    }
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *modules()]
+    assert [] == [
+        f"{page.relative_to(ROOT)}: {package}"
+        for page in pages
+        for package in re.findall(r"pip install ([\w-]+)", page.read_text())
+        if package in brought
+    ]

@@ -181,7 +181,7 @@ class MissingExtra(LasthopError):
         self.extra = extra
         super().__init__(
             f"{wanted_by} needs the package {package}, which is not installed",
-            f"pip install {package}",
+            f"pip install 'lasthop[{extra}]'",
         )
 
 

@@ -244,3 +244,34 @@ def _page_error(results: Results, capsys: pytest.CaptureFixture[str]) -> str:
             ["compare", "show", f"{directory}/it.json", "--html", "/dev/full"]
         )
     return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        (["compare", "shop:app", "--front", "nginx"], "jinja2"),
+        (["compare", "shop:app", "--front", "direct", "--html", "page.html"], "jinja2"),
+        (["compare", "show", "results.json", "--html", "page.html"], "jinja2"),
+        (["trace", "--html", "page.html"], "jinja2"),
+        (["trace", "--front", "nginx"], "jinja2"),
+        (["trace"], "dpkt"),
+    ],
+)
+def test_what_will_be_needed_is_looked_for_before_it_begins(
+    tmp_path: Path, arguments: list[str], package: str
+) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, "-m", "lasthop", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    extra = arguments[0]
+    assert (
+        f"lasthop: lasthop {extra} needs the package {package}, which is not installed\n  hint: pip install 'lasthop[{extra}]'\n"
+        == done.stderr
+    )
+    assert (1, "") == (done.returncode, done.stdout)

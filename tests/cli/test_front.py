@@ -209,7 +209,7 @@ def test_without_jinja2_it_says_what_to_install(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lasthop", "front", "nginx"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (1, "") == (done.returncode, done.stdout)
-    assert "pip install jinja2" in done.stderr
+    assert "pip install 'lasthop[front]'" in done.stderr
 
 
 def test_asking_for_help_needs_no_templates(tmp_path: Path) -> None:

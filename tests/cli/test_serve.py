@@ -159,6 +159,21 @@ def test_an_application_that_fails_ends_with_its_error_once() -> None:
     assert 1 == done.stderr.count("RuntimeError: the database is not there")
 
 
+def test_a_loop_that_is_not_installed_is_said_before_anything_starts() -> None:
+    program = (
+        "import importlib.util, sys\n"
+        "there = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'uvloop' else there(name, *rest)\n"
+        "from lasthop.cli import main\n"
+        "sys.exit(main(['serve', 'applications:hello', '-b', '127.0.0.1:0', '--loop', 'uvloop']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=HERE, capture_output=True, text=True, timeout=60
+    )
+    text = "lasthop: --loop uvloop needs the package uvloop, which is not installed\n  hint: pip install 'lasthop[uvloop]'\n"
+    assert (1, text) == (done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize("options", [(), ("--preload",)])
 def test_the_wrong_interface_is_refused_at_the_start(options: tuple[str, ...]) -> None:
     done = ended("applications:hello", "-b", "127.0.0.1:0", "--interface", "asgi", *options)

@@ -191,4 +191,4 @@ def test_without_the_library_the_error_says_how_to_get_it() -> None:
         "from lasthop.engine.websocket import Session; Session([], '/', settings=None)"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "pip install websockets" in ran.stderr
+    assert "pip install 'lasthop[websocket]'" in ran.stderr

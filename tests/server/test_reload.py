@@ -17,7 +17,7 @@ from .test_supervisor import write_version
 def test_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     check_available()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"pip install watchfiles"):
+    with pytest.raises(MissingExtra, match=r"pip install 'lasthop\[reload\]'"):
         check_available()
 
 

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lasthop.cli.extras import see_installed
 from lasthop.cli.words import Parser, did_you_mean, say
-from lasthop.errors import HopFailed, MissingExtra, Stopped, UsageError
+from lasthop.errors import HopFailed, Stopped, UsageError
 
 if TYPE_CHECKING:
     from lasthop.compare.plan import Plan, Request
@@ -43,20 +44,18 @@ T = TypeVar("T")
 
 def main(arguments: list[str]) -> int:
     """Compare, or show what was compared."""
-    try:
-        if arguments[:1] == ["show"]:
-            return _show(arguments[1:])
-        if arguments[:1] == ["diff"]:
-            return _diff(arguments[1:])
-        return _compare(arguments)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
-            raise
-        raise MissingExtra("lasthop compare", PACKAGES[error.name.partition(".")[0]], "compare") from error
+    if arguments[:1] == ["show"]:
+        return _show(arguments[1:])
+    if arguments[:1] == ["diff"]:
+        return _diff(arguments[1:])
+    return _compare(arguments)
 
 
-PACKAGES = {"jinja2": "jinja2", "rich": "rich"}
-"""What the extra `compare` brings, by the module that is imported."""
+def _see_installed(templates: bool, progress: bool = False) -> None:
+    """What will be needed: templates for a front's configuration and the page, rich for a terminal."""
+    packages = ["jinja2"] if templates else []
+    packages += ["rich"] if progress or sys.stdout.isatty() else []
+    see_installed("lasthop compare", "compare", packages)
 
 
 def parser() -> Parser:
@@ -139,6 +138,8 @@ class Verbatim(argparse.RawDescriptionHelpFormatter):
 def _compare(arguments: list[str]) -> int:
     words = parser().read(arguments)
     plan = plan_of(words)
+    has_front = any(cell.front != "direct" for cell in plan.cells.values())
+    _see_installed(words.html is not None or has_front, sys.stderr.isatty() and not words.quiet)
     for path in (words.json, words.html):
         if path is not None:
             _see_writable(path)
@@ -390,6 +391,7 @@ def _show(arguments: list[str]) -> int:
     made.add_argument("file", type=Path, metavar="FILE.json", help="what --json wrote")
     made.add_argument("--html", type=Path, metavar="FILE", help="write the page")
     words = made.read(arguments)
+    _see_installed(words.html is not None)
     _keep_apart(words.file, words.html)
     return _tell(load(words.file), words.html)
 

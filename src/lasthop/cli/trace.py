@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lasthop import kinds
+from lasthop.cli.extras import see_installed
 from lasthop.cli.words import Parser, did_you_mean
-from lasthop.errors import FrontMissing, HopFailed, MissingExtra, UsageError
+from lasthop.errors import FrontMissing, HopFailed, UsageError
 from lasthop.link.address import TcpAddress, UnixAddress, parse
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ ends, the kernel's counters, and what each stage costs; over TCP, and over a UNI
 without it, the rest is shown."""
 
 LINKS = ("unix", "tcp", "tcp6", "remote")
-PACKAGES = {"dpkt": "dpkt", "jinja2": "jinja2"}
-"""What the extra `trace` brings, by the module that is imported."""
 MOST_REQUESTS = 100
 MOST_BODY = 64 << 20
 
@@ -36,19 +35,14 @@ MOST_BODY = 64 << 20
 def main(arguments: list[str]) -> int:
     """Trace, and show it."""
     words = parser().read(arguments)
-    try:
-        plan = plan_of(words)
-        for path in (words.json, words.html, words.pcap):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise UsageError(
-                    f"{path} cannot be written: there is no directory {path.absolute().parent}", ""
-                )
-        from lasthop.trace import page, show, tracing
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in PACKAGES:
-            raise
-        raise MissingExtra("lasthop trace", PACKAGES[package], "trace") from error
+    templates = words.html is not None or words.front != "direct"
+    see_installed("lasthop trace", "trace", ["dpkt", *(["jinja2"] if templates else [])])
+    plan = plan_of(words)
+    for path in (words.json, words.html, words.pcap):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.absolute().parent}", "")
+    from lasthop.trace import page, show, tracing
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing that was started stays
     found = tracing.trace(plan)
     show.show(found, sys.stdout)

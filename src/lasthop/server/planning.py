@@ -15,7 +15,14 @@ from lasthop.link import inherited
 from lasthop.server import logs, openfiles
 from lasthop.server.generation import Generation
 from lasthop.server.listening import Listening
-from lasthop.server.preparing import access_log, binds, destinations, file_permissions, prepare_path
+from lasthop.server.preparing import (
+    access_log,
+    binds,
+    check_loop,
+    destinations,
+    file_permissions,
+    prepare_path,
+)
 from lasthop.server.target import Target
 from lasthop.server.trust import Trust
 
@@ -76,6 +83,7 @@ class Planner:
     def _plan(
         self, number: int, settings: "Settings", sinks: tuple[logs.Sink, logs.Sink | None]
     ) -> Generation:
+        check_loop(settings)
         most = openfiles.raise_limit()
         connections, warning = openfiles.connections_within(settings.max_connections, most, settings.threads)
         if warning:

@@ -1,11 +1,12 @@
 """What settings mean before anything is started: the directory and path of the process, where to listen, where to log, and what is wrong."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lasthop.errors import DirectoryError
+from lasthop.errors import DirectoryError, MissingExtra
 from lasthop.link.address import file_mode
 from lasthop.link.permissions import Asked
 from lasthop.server import logs
@@ -62,6 +63,12 @@ def prepare_path(settings: "Settings", started_in: Path) -> None:
             raise DirectoryError(str(settings.chdir), error.strerror or str(error)) from error
     wanted = [*(str(Path(each).absolute()) for each in settings.pythonpath), str(Path.cwd())]
     sys.path[:] = [*wanted, *(each for each in sys.path if each not in wanted)]
+
+
+def check_loop(settings: "Settings") -> None:
+    """Say before anything starts that the event loop is not installed: a worker could only fail."""
+    if settings.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise MissingExtra("--loop uvloop", "uvloop", "uvloop")
 
 
 def check_format(settings: "Settings") -> None:
