@@ -212,6 +212,13 @@ def test_without_jinja2_it_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'lasthop[front]'" in done.stderr
 
 
+def test_the_time_out_of_websockets_is_explained_by_lasthops_own_ping(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert 0 == main(["front", "nginx", "--websocket"])
+    assert "lasthop pings sooner (--ws-ping-interval, 20 s)" in capsys.readouterr().out
+
+
 def test_asking_for_help_needs_no_templates(tmp_path: Path) -> None:
     (tmp_path / "jinja2.py").write_text("raise SystemError")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import os
 import socket
 import subprocess
@@ -55,6 +56,21 @@ def test_forwards_get_and_a_long_post(front: Front, link: str, run: Run) -> None
     )
     posted = ask(entrance, "/", body=BODY)
     assert (len(BODY), hashlib.sha256(BODY).hexdigest()) == (posted["length"], posted["digest"])
+
+
+@pytest.mark.parametrize("length", ["", "200000"])
+def test_a_reply_that_breaks_off_looks_whole_behind_caddy_alone_and_if_its_length_is_not_said(
+    front: Front, run: Run, server: Serving, length: str
+) -> None:
+    connection = Connection(str(run(front, server.tcp).entrance))
+    connection.request("GET", f"/breaks-off?{length}")
+    reply = connection.getresponse()
+    try:
+        whole = reply.read() is not None
+    except (http.client.IncompleteRead, ConnectionError):
+        whole = False
+    connection.close()
+    assert (200, front.name == "caddy" and not length) == (reply.status, whole)
 
 
 def accepted_for(server: Serving, entrance: TcpAddress, requests: int) -> int:
