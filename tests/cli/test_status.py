@@ -267,6 +267,23 @@ def test_a_full_queue_stands_out() -> None:
     assert "2 times, 1m 15s" in view.plain([shown])
 
 
+def test_while_it_starts_nothing_is_said_of_threads(serve: Serve, short_directory: Path) -> None:
+    gate = short_directory / "gate"
+    os.mkfifo(gate)
+    (short_directory / "waiting.py").write_text(
+        f"open({str(gate)!r}).read()\nasync def app(scope, receive, send):\n    raise ValueError\n"
+    )
+    server = serve("waiting:app", ready=False, cwd=short_directory)
+    with gate.open("w"):  # opens once the worker reads
+        line = view.view(running.ask(str(server.pid))).line
+    assert line.startswith("starting: 1 worker, of which none serves; unix:")
+    assert "thread" not in line
+    server.wait_ready()
+    line = view.view(running.ask(str(server.pid))).line
+    assert line.startswith("ready: 1 worker, an event loop each; unix:")
+    assert "0 under way" in line
+
+
 def test_health_checks_of_a_client_library_work(serve: Serve) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -29,12 +29,15 @@ def view(document: dict[str, Any]) -> View:
     settings, totals = _part(document, "settings"), _part(document, "totals")
     threads, workers = _count(settings, "threads"), _count(settings, "workers")
     listeners = _parts(document, "listeners")
-    is_looped = bool(_count(totals, "workers_serving")) and not _count(totals, "threads")
+    # Whether its workers have threads or an event loop shows once one of them serves.
+    serves = bool(_count(totals, "workers_serving"))
+    is_looped = serves and not _count(totals, "threads")
     room = "an event loop" if is_looped else f"{threads:,} thread{'s' * (threads != 1)}"
     parts = [
-        f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}, {room} each",
+        f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}"
+        + (f", {room} each" if serves else ", of which none serves"),
         *(_queue(each) for each in listeners),
-        _busy(totals, is_looped),
+        *([_busy(totals, is_looped)] if serves else []),
         f"{(requests := _count(totals, 'requests')):,} request{'s' * (requests != 1)}",
     ]
     for name, words in (
