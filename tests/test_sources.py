@@ -22,6 +22,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
     assert (4, 3, 2) == (found.settings.workers, found.settings.threads, found.settings.backlog)
     origins = [found.origins[name] for name in ("workers", "threads", "backlog", "timeout")]
     assert ["--workers", "LASTHOP_THREADS", f"{file} [server]", "default"] == origins
+    given = {"workers": "--workers", "threads": "LASTHOP_THREADS", "backlog": f"{file} [server]"}
+    assert given == found.settings.given
 
 
 def test_keys_may_have_dashes_or_underscores(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ This module is long because it is one list.
 No `from __future__ import annotations` here: the annotations are read at each start, as objects.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, NamedTuple
+from types import MappingProxyType
+from typing import Annotated, NamedTuple, Self
 
 from lasthop import kinds
 from lasthop.errors import SettingError, SettingsConflict
@@ -500,6 +502,9 @@ class Settings:
         ),
     ] = "info"
 
+    given = MappingProxyType[str, str]({})
+    """Where each came from that was given. Not annotated, and so neither a setting nor a part of what makes two equal."""
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
@@ -509,6 +514,11 @@ class Settings:
                 raise misfitting(field.name, value, "given in Python", misfit) from misfit
             object.__setattr__(self, field.name, right)
         self._agree()
+
+    def came_from(self, sources: Mapping[str, str]) -> Self:
+        """The same settings, which know where each that was given came from."""
+        object.__setattr__(self, "given", MappingProxyType(dict(sources)))
+        return self
 
     def _agree(self) -> None:
         """Refuse what is right by itself and wrong together."""

@@ -47,8 +47,9 @@ def gather(
     given.update(_from_environment(environment))
     given.update({name: Given(value, option_of(name)) for name, value in options.items()})
     values = {name: _read(name, each) for name, each in given.items()}
+    sources = {name: each.source for name, each in given.items()}
     return Found(
-        Settings(**values), {name: given[name].source if name in given else "default" for name in NAMES}
+        Settings(**values).came_from(sources), {name: sources.get(name, "default") for name in NAMES}
     )
 
 

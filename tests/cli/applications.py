@@ -12,3 +12,7 @@ def hello(environ: Environ, start_response: StartResponse) -> list[bytes]:
 
 def broken_factory() -> None:
     raise RuntimeError("the database is not there")
+
+
+async def asynchronous(scope: object, receive: object, send: object) -> None:
+    raise ValueError("it is not to be asked")

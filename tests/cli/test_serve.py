@@ -206,3 +206,24 @@ def test_settings_of_the_file_are_read_again_on_hup(serve: Serve, short_director
     while "lasthop.toml" not in server.said():
         assert None is server.process.poll()
     assert b"hello" == get(server, server.unix)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "told"),
+    [
+        (("--threads", "16"), {}, ["threads is 16 (--threads)"]),
+        ((), {"LASTHOP_THREADS": "4"}, ["threads is 4 (LASTHOP_THREADS)"]),
+        ((), {}, []),
+    ],
+)
+def test_threads_that_were_asked_for_an_asgi_application_are_told_of_once(
+    serve: Serve, options: tuple[str, ...], environment: dict[str, str], told: list[str]
+) -> None:
+    server = serve("applications:asynchronous", "--workers", "2", *options, env=environment)
+    assert 0 == server.stop()
+    words = " but an ASGI application has an event loop, and no threads"
+    assert told == [
+        line.partition("[WARNING] ")[2].partition(",")[0]
+        for line in server.said().splitlines()
+        if words in line
+    ]

@@ -1,6 +1,7 @@
 """A generation: the workers that were started with the same settings and the same code. HUP makes the next one."""
 
 import socket
+from logging import getLogger
 from typing import TYPE_CHECKING
 
 from lasthop.link.listener import Listener
@@ -12,6 +13,8 @@ from lasthop.server.worker import Post
 
 if TYPE_CHECKING:
     from lasthop.settings import Settings
+
+log = getLogger("lasthop")
 
 
 class Loader:
@@ -47,8 +50,23 @@ class Generation:
         self.error_log, self.access_log = logs
         self.trust = trust
         self.loader: Loader | None = None
-        self.threads = settings.threads
+        self._threads = settings.threads
+
+    @property
+    def threads(self) -> int:
         """How many requests a worker has room for; 0 when its workers, which know the application, run event loops."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, said: int) -> None:
+        """What a worker says that is ready. Who has asked for threads where there are none is told of it, once."""
+        if said == 0 < self._threads and (source := self.settings.given.get("threads")):
+            log.warning(
+                "threads is %d (%s), but an ASGI application has an event loop, and no threads: --workers is what makes use of processors",
+                self._threads,
+                source,
+            )
+        self._threads = said
 
     @property
     def status(self) -> str:
