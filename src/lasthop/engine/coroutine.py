@@ -163,6 +163,7 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
             standby = _standby(lane)
             begun = standby.begin(coroutine)
         if begun == ELSEWHERE:
+            lane.standby = standby
             standby = None
             task = lane.service.loop.create_task(coroutine)
             if task.done():
