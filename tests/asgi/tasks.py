@@ -3,10 +3,13 @@
 import asyncio
 import contextvars
 import gc
+import io
 import sys
+import threading
+import time
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.asgi.applications import Receive, Scope, Send, reply, tell
@@ -173,6 +176,68 @@ async def waits_wrongly(scope: Scope, receive: Receive, send: Send) -> None:
     await Odd()
 
 
+async def attribute(scope: Scope, receive: Receive, send: Send) -> None:
+    before = getattr(current(), "user", "nobody")
+    current().user = "anna"  # type: ignore[attr-defined]
+    await reply(send, before.encode())
+
+
+async def lends_its_context(scope: Scope, receive: Receive, send: Send) -> None:
+    """To what comes after it (Python 3.12)."""
+    before = who.get()
+    if sys.version_info >= (3, 12):
+        asyncio.get_running_loop().call_soon(who.set, "anna", context=current().get_context())
+    await reply(send, before.encode())
+
+
+async def enters_its_context_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """In a thread, for a while (Python 3.12)."""
+    if sys.version_info >= (3, 12):
+        threading.Thread(target=current().get_context().copy().run, args=(time.sleep, 0.5)).start()
+        await asyncio.to_thread(time.sleep, 0)
+    await reply(send, b"entered")
+
+
+async def looks_into_its_task(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a task waits for that stands by is not to be awaited, but nothing breaks."""
+    waited_for = current()._fut_waiter  # type: ignore[attr-defined]
+    said = []
+    for look in (waited_for.get_loop, waited_for.result, lambda: current().get_coro().send(None)):
+        try:
+            said.append(repr(look()))
+        except (RuntimeError, ValueError) as error:
+            said.append(type(error).__name__)
+    await asyncio.sleep(0.01)
+    try:
+        await asyncio.ensure_future(waited_for, loop=asyncio.get_running_loop())
+    except RuntimeError as error:
+        said.append(str(error))
+    try:
+        said.append(repr(type(current().get_coro())().send(None)))
+    except RuntimeError:
+        said.append("no task's")
+    await reply(send, " ".join(said[1:]).encode())
+
+
+async def dumps_all(scope: Scope, receive: Receive, send: Send) -> None:
+    text = io.StringIO()
+    for task in asyncio.all_tasks():
+        task.print_stack(file=text)
+    await reply(send, text.getvalue().encode())
+
+
+async def sets_a_factory(scope: Scope, receive: Receive, send: Send) -> None:
+    asyncio.get_running_loop().set_task_factory(
+        lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options | {"name": "made"})
+    )
+    await reply(send, b"set")
+
+
+async def fails_later(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.sleep(0.01)
+    raise LookupError("as it should")
+
+
 async def leaves_cycles(scope: Scope, receive: Receive, send: Send) -> None:
     """Of its task, which the collector finds."""
     ring: list[Any] = [current()]
@@ -186,7 +251,8 @@ PATHS: dict[str, Callable[..., Any]] = {
     f"/{each.__name__}": each
     for each in (
         name, keeps_it, keeps_it_and_fails, what_was_kept, remembers_weakly, asks_to_be_called, sets_who, sets_always, own_context, cancels_itself,
-        thinks_better_of_it, cancels_who_stands_by, looks_like, timeouts, shares, gives, waits_wrongly, leaves_cycles,
+        thinks_better_of_it, cancels_who_stands_by, looks_like, timeouts, shares, gives, waits_wrongly, leaves_cycles, attribute, lends_its_context,
+        enters_its_context_elsewhere, looks_into_its_task, dumps_all, sets_a_factory, fails_later,
     )
 }  # fmt: skip
 
@@ -199,6 +265,19 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 always.set("set before")
 
 
-async def with_a_context(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same; something was set before there was any request."""
-    await app(scope, receive, send)
+def plainly(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    """No coroutine function: what it sets is seen in the coroutine that it gives, and nowhere else."""
+    before = who.get()
+    who.set("anna")
+    assert scope["type"] == "http", "no lifespan"
+    if scope["path"] == "/fails":
+        raise ValueError("as it should")
+    return (
+        reply(send, f"{before} {current().get_name()[:7]}".encode())
+        if scope["path"] == "/before"
+        else says_who(send)
+    )
+
+
+async def says_who(send: Send) -> None:
+    await reply(send, who.get().encode())

@@ -84,3 +84,10 @@ def test_a_start_that_holds_the_loop_up_is_ended(start: Start) -> None:
         DemoFailed, match=r"(?s)the application has been loading.*holds_the_loop_up.*stood still"
     ):
         start("applications:holds_the_loop_up", "--timeout", "1")
+
+
+def test_with_no_grace_it_ends_in_order_all_the_same(start: Start) -> None:
+    server = start("applications:living", "--graceful-timeout", "0")
+    assert 0 == server.stop()
+    assert 1 == server.said().count("ends\n")
+    quiet(server)

@@ -112,8 +112,53 @@ def test_what_cannot_be_awaited_is_a_500(begin: Begin) -> None:
     said_by(server, "RuntimeError: Task got bad yield")
 
 
+def test_a_traceback_begins_with_the_application(begin: Begin) -> None:
+    server = begin()
+    assert ["500", "500"] == get(server, "/keeps_it_and_fails", "/fails_later")
+    said_by(server, "LookupError: as it should")
+    firsts = [after.split()[1] for after in server.said().split("(most recent call last):")[1:]]
+    assert [f'"{ROOT}/tests/asgi/tasks.py",'] * 2 == firsts
+
+
 def test_a_collection_finds_no_task_that_serves(begin: Begin) -> None:
     server = begin()
     assert ["left"] * 20 == get(server, *["/leaves_cycles"] * 20)
     assert 0 == server.stop()
     quiet(server)
+
+
+def test_attributes_of_a_task_are_one_requests(begin: Begin) -> None:
+    assert ["nobody"] * 3 == get(begin(), *["/attribute"] * 3)
+
+
+def test_a_context_that_others_have_serves_no_other_request(begin: Begin) -> None:
+    server = begin()
+    assert ["nobody"] * 3 == get(server, *["/lends_its_context"] * 3)
+    assert ["entered"] * 3 == get(server, *["/enters_its_context_elsewhere"] * 3)
+    quiet(server)
+
+
+def test_who_looks_into_a_task_finds_nothing_that_breaks(begin: Begin) -> None:
+    server = begin()
+    expected = "None ValueError the task has gone on no task's"
+    assert [expected] * 2 == get(server, "/name", "/looks_into_its_task", "/looks_into_its_task")[1:]
+    quiet(server)
+
+
+def test_all_tasks_can_be_shown(begin: Begin) -> None:
+    (said,) = get(begin(), "/dumps_all")
+    assert "looping.py" in said
+    assert "PATHS[scope" in said
+
+
+def test_a_task_factory_counts_from_when_it_is_set(begin: Begin) -> None:
+    server = begin()
+    assert ["set", "made", "made"] == [get(server, path)[0] for path in ("/sets_a_factory", "/name", "/name")]
+    quiet(server)
+
+
+def test_what_a_plain_function_does_belongs_to_the_request_too(serve: Serve) -> None:
+    server = serve("tests.asgi.tasks:plainly", "--interface", "asgi", cwd=ROOT)
+    assert ["nobody request"] * 2 == get(server, "/before", "/before")
+    assert ["anna", "500", "anna", "nobody request"] == get(server, "/", "/fails", "/", "/before")
+    said_by(server, "the application failed: GET '/fails'")

@@ -95,7 +95,6 @@ class Engine(Core):
         self.lane.on_done = self._done
         self.lane.context = contextvars.copy_context()
         self.lane.turn = self.turn
-        self.lane.stands_by = can_stand_by(loop)
         if start_attendant(poll) != 0:
             raise RuntimeError("no thread could be started for the attendant")
         self.service.generation = generation()
@@ -166,6 +165,7 @@ class Engine(Core):
                 cython.cast(Dialogue, dialogue).leave(_RESTARTS)
         try:
             while collect(poll, 0) > 0 or poll.first != cython.NULL:
+                lane.stands_by = can_stand_by(self.service.loop)
                 # No further than what is ready now: one that is always ready again must not keep the others from being heard.
                 last = poll.last
                 conn = cython.NULL

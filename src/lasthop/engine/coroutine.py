@@ -15,10 +15,9 @@ from cython.cimports.lasthop.engine.ending import Holder, named
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
-from cython.cimports.lasthop.engine.linux import PyCoro_CheckExact
 from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
 from cython.cimports.lasthop.engine.scope import Parts, asks_for_websocket, build_scope, needs_environ
-from cython.cimports.lasthop.engine.standby import ELSEWHERE, WAITS, Standby, stand_by
+from cython.cimports.lasthop.engine.standby import ELSEWHERE, ENDED, WAITS, Standby, stand_by
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
@@ -152,52 +151,35 @@ def call_coroutine(lane, conn, base, took, size, whole):
 @cython.exceptval(-1)
 def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: object) -> cython.int:
     """Let the application begin: has it ended already?"""
-    standby: Standby = None
+    standby: Standby
     error: object = None
     begun: cython.int = ELSEWHERE
-    try:
-        coroutine = lane.service.application(scope, receiver, sender)
-        if not PyCoro_CheckExact(coroutine):
-            coroutine = _await(coroutine)
-        if lane.stands_by:
-            standby = _standby(lane)
-            begun = standby.begin(coroutine)
-        if begun == ELSEWHERE:
-            lane.standby = standby
-            standby = None
-            task = lane.service.loop.create_task(coroutine)
-            if task.done():
-                error = _error_of(task)
-            else:
-                _keep(lane, task, holder)
-                return 0
-        elif begun == WAITS:
+    application: object = lane.service.application
+    if lane.stands_by:
+        standby = lane.standby
+        lane.standby = None
+        if standby is None or not standby.is_free():
+            standby = stand_by(lane.service.loop, lane.context)
+        begun = standby.begin(application, scope, receiver, sender)
+        if begun == WAITS:
             _keep(lane, standby.task, holder)
             standby.go_on()
             return 0
-        else:
+        if begun == ENDED:
             error = standby.error
-    except BaseException as raised:
-        error = raised
-    if standby is None:
-        pass
-    elif standby.stands:
-        standby.error = None
-        lane.standby = standby
-    else:
-        standby.leave()
+        if standby.stands or begun == ELSEWHERE:
+            standby.error = None
+            lane.standby = standby
+        else:
+            standby.leave()
+    if begun == ELSEWHERE:
+        task = lane.service.loop.create_task(_call(application, scope, receiver, sender))
+        if not task.done():
+            _keep(lane, task, holder)
+            return 0
+        error = _error_of(task)
     holder.finish(error)
     return 1
-
-
-@cython.cfunc
-def _standby(lane: Lane) -> Standby:
-    """The task that stands by, which nobody else takes from now on."""
-    standby: Standby = lane.standby
-    lane.standby = None
-    if standby is None or not standby.is_free():
-        standby = stand_by(lane.service.loop, lane.context)
-    return standby
 
 
 @cython.cfunc
@@ -256,6 +238,6 @@ def push_late(lane):
     return 0
 
 
-async def _await(awaitable):
-    """A coroutine for whatever else an application may return."""
-    await awaitable
+async def _call(application, scope, receive, send):
+    """The application, called by its own task."""
+    await application(scope, receive, send)

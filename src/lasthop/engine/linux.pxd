@@ -140,6 +140,7 @@ cdef extern from "<time.h>" nogil:
 cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(object, object key, object value) except NULL
     bint PyCoro_CheckExact(object)
-    int PyIter_Send(object iterator, object value, PyObject** result)  # the sign of an error is less than 0
-    int PYGEN_RETURN, PYGEN_NEXT
+    object PyObject_GenericGetDict(object, void* closure)
+    int PyIter_Send(object iterator, object value, PyObject** result)
+    int PYGEN_RETURN, PYGEN_NEXT, PYGEN_ERROR
     int PyException_SetTraceback(object error, object traceback) except -1

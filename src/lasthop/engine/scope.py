@@ -239,7 +239,7 @@ def _believe(scope: dict, environ: dict, headers: list) -> cython.int:
 
 
 def asks_for_websocket(head, buf):
-    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1)?"""
+    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1), without a body, which would be taken for frames?"""
     i: cython.int
     upgrade: cython.bint = False
     connection: cython.bint = False
@@ -247,7 +247,14 @@ def asks_for_websocket(head, buf):
     for i in range(cython.cast(cython.int, head.nfields)):
         if head.fields[i].known == _UPGRADE:
             upgrade = True
-    if not upgrade or head.minor == 0 or head.method_size != 3 or memcmp(buf + head.method, b"GET", 3) != 0:
+    if (
+        not upgrade
+        or head.minor == 0
+        or head.chunked
+        or head.length > 0
+        or head.method_size != 3
+        or memcmp(buf + head.method, b"GET", 3) != 0
+    ):
         return False
     for i in range(cython.cast(cython.int, head.nfields)):
         field = cython.address(head.fields[i])

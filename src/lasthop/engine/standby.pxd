@@ -1,5 +1,6 @@
 # A task that stands by, for a coroutine that may end at once.
 cimport cython
+from cpython.object cimport PyObject
 
 cdef enum:
     ENDED                       # the coroutine has, with `error` or without
@@ -20,23 +21,24 @@ cdef class Standby:
     cdef object loop
     cdef object name            # the task's `set_name`
     cdef Rest rest
-    cdef object wakeup          # has the task go on; None while its first step is yet to come
+    cdef dict attributes        # the task's, none
+    cdef object wakeup          # has the task go on
     cdef object coroutine
     cdef object awaited         # what the coroutine waits for, and the task does not know yet
-    cdef bint blocking          # that is a future, and its mark that somebody awaits it was taken off
     cdef object value           # what it returned
     cdef object error           # what it raised
     cdef int stage
-    cdef bint cancelled         # in the coroutine's first step, when the task had made its own already
+    cdef bint cancelled         # in the coroutine's first step
     cdef bint stands            # it can serve again
 
     cdef bint is_free(self) noexcept
-    cdef int begin(self, object coroutine) except -1
+    cdef int begin(self, object application, dict scope, object receive, object send) except -1
     cdef int go_on(self) except -1
     cdef int leave(self) except -1
     cdef bint _is_untouched(self, Py_ssize_t references) except -1
     cdef int _forget(self) except -1
-    cdef object _step(self)
+    cdef int _wake(self) except -1
 
+cdef PyObject* step(PyObject* coroutine) except? NULL
 cdef bint can_stand_by(object loop) except -1
 cdef Standby stand_by(object loop, object pristine)

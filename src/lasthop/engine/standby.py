@@ -1,38 +1,48 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """A task that stands by: most coroutines of requests end without ever waiting, and need a task only to be asked who they are.
 
-Knows tasks and coroutines; nothing of requests. A coroutine's first step runs here, under a task that was made before (`asyncio.current_task()` gives it, in
-its context), entered and left as asyncio's own tasks do ("Extending", `_enter_task`). If the coroutine ends at once and has left the task as it was, the next
-one takes it. If it waits, the task goes on with it to its end, as if it had begun it: it is a common `asyncio.Task`, whose coroutine is a `Standby`, which is
-the request's. So it makes no difference, except in time, whether a coroutine ends at once: a task is made only for those that wait.
+Knows tasks and coroutines; nothing of requests. An application is called here, and its coroutine makes its first step, under a task that was made before
+(`asyncio.current_task()` gives it, in its context), entered and left as asyncio's own tasks do ("Extending", `_enter_task`). If the coroutine ends at once and
+has left the task as it was, the next one takes it. If it waits, the task goes on with it to its end, as if it had begun it: it is a common `asyncio.Task`,
+whose coroutine is a `Standby`, which is the request's. So a task is made only for those that wait.
 
-**As it was** means: nobody holds the task, weakly neither; it has no callback, was not cancelled, and its context has no more in it. Else it ends as it would have.
-Its name is new each time.
+**As it was** means: nobody holds the task or its context, weakly neither; the task has no callback and no attribute, was not cancelled, and the context has
+no more in it. Else the task ends as it would have. Its name is new each time.
+
+**Standing by** is a wait, for a `Rest`: the task knows how to go on from the beginning. Until Python 3.12 a task cannot begin at once: it asks its loop's
+`call_soon` for its first step, and that is all that it does with the loop while it is made. So for that moment `call_soon` is answered here.
 """
 
 import asyncio
+import gc
+import sys
 import weakref
 from asyncio.tasks import _enter_task, _leave_task
 
 import cython
 from cython.cimports.cpython.contextvars import PyContext_Enter, PyContext_Exit
-from cython.cimports.cpython.exc import PyErr_Fetch, PyErr_NormalizeException
+from cython.cimports.cpython.exc import PyErr_Fetch, PyErr_NormalizeException, PyErr_SetObject
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.cpython.ref import Py_REFCNT, Py_XDECREF
+from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT, Py_XDECREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeASCII
 from cython.cimports.lasthop.engine.linux import (
+    PYGEN_ERROR,
     PYGEN_NEXT,
     PYGEN_RETURN,
+    PyCoro_CheckExact,
     PyException_SetTraceback,
     PyIter_Send,
+    PyObject_GenericGetDict,
 )
-from cython.cimports.lasthop.engine.ready import as_raised
+from cython.cimports.lasthop.engine.ready import TypeObject, as_raised
 from cython.cimports.libc.string import memcpy
 
 _Task = cython.declare(object, asyncio.Task)
 _enter = cython.declare(object, _enter_task)
 _leave = cython.declare(object, _leave_task)
 _count_weak = cython.declare(object, weakref.getweakrefcount)
+_EAGER = cython.declare(cython.bint, sys.version_info >= (3, 12))
+_SOON = cython.declare(str, "call_soon")
 _made = cython.declare(cython.ulonglong, 0)
 """Coroutines that were begun: for their tasks' names."""
 
@@ -51,11 +61,11 @@ class Rest:
 
     def get_loop(self):
         """As a future's."""
-        return self.standby.loop
+        return _of(self).loop
 
     def add_done_callback(self, callback, *, context=None):
         """As a future's."""
-        self.standby.wakeup = callback
+        _of(self).wakeup = callback
 
     def cancel(self, msg=None):
         """As a future's: somebody cancels the task. If a coroutine is about its first step, the task remembers it; else it ends."""
@@ -67,7 +77,7 @@ class Rest:
             return False
         standby.stage = _OVER
         standby.error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
-        standby.loop.call_soon(standby.wakeup, self, context=standby.context)
+        standby.loop.call_soon(standby.wakeup, self, context=standby.pristine)
         return True
 
     def result(self):
@@ -87,11 +97,12 @@ class Standby:
         return self
 
     def __next__(self):
-        return self._step()
+        """As a coroutine's step: StopIteration with the value, or a future to wait for."""
+        raise NotImplementedError
 
     def send(self, value):
         """As a coroutine's."""
-        return self._step() if value is None else self.coroutine.send(value)
+        return next(self) if value is None else self.coroutine.send(value)
 
     def throw(self, kind, value=None, traceback=None):
         """As a coroutine's: the task does it when it is cancelled, or what it waits for fails."""
@@ -106,7 +117,6 @@ class Standby:
                 and isinstance(raised, asyncio.CancelledError)
                 and awaited.cancel(*raised.args)
             ):
-                awaited._asyncio_future_blocking = True
                 return awaited
         if self.stage == _RUNS:
             return self.coroutine.throw(raised)
@@ -122,40 +132,50 @@ class Standby:
         """Has nobody cancelled the task?"""
         return self.stage == _IDLE
 
-    def begin(self, coroutine):
-        """Let the coroutine make its first step, in the task. WAITS: `go_on` is to follow; ENDED: `error` is what it raised, and `leave` is to follow unless it `stands`."""
+    def begin(self, application, scope, receive, send):
+        """Call the application, and let its coroutine make the first step, in the task.
+
+        WAITS: `go_on` is to follow. ENDED: `error` is what it raised, and `leave` is to follow unless the task `stands`.
+        """
         result: cython.pointer(PyObject) = cython.NULL
-        sent: cython.int
+        sent: cython.int = PYGEN_ERROR
         references: cython.Py_ssize_t = Py_REFCNT(self.task)
-        PyContext_Enter(self.context)
+        to_context: cython.Py_ssize_t = Py_REFCNT(self.context)
+        try:
+            PyContext_Enter(self.context)
+        except RuntimeError:
+            return ELSEWHERE
         try:
             _enter(self.loop, self.task)
         except RuntimeError:  # another task is about a step, and runs the loop in it
             PyContext_Exit(self.context)
             return ELSEWHERE
-        self.coroutine = coroutine
         self.stage = _FIRST
         self.stands = False
+        self.cancelled = False
         self.error = None
-        self.name(_next_name())
-        sent = PyIter_Send(coroutine, None, cython.address(result))
-        if sent < 0:
-            self.error = _raised()
+        try:
+            self.name(_next_name())
+            self.coroutine = application(scope, receive, send)
+            if not PyCoro_CheckExact(self.coroutine):
+                self.coroutine = _await(self.coroutine)
+        except BaseException as error:
+            self.error = error
+        else:
+            sent = PyIter_Send(self.coroutine, None, cython.address(result))
+            if sent == PYGEN_ERROR:
+                self.error = _raised()
         PyContext_Exit(self.context)
         _leave(self.loop, self.task)
         if sent == PYGEN_NEXT:
             self.awaited = cython.cast(object, result)
             Py_XDECREF(result)
             self.stage = _HANDED
-            if self.wakeup is None and getattr(self.awaited, "_asyncio_future_blocking", None) is True:
-                # The task will hear of it in its first step. Until then others may await the same future.
-                self.awaited._asyncio_future_blocking = False
-                self.blocking = True
             return WAITS
         if sent == PYGEN_RETURN:
             self.value = cython.cast(object, result)
             Py_XDECREF(result)
-        if self._is_untouched(references):
+        if Py_REFCNT(self.context) == to_context and self._is_untouched(references):
             self.stage = _IDLE
             self.coroutine = None
             self.value = None
@@ -167,9 +187,10 @@ class Standby:
     def _is_untouched(self, references):
         task: object = self.task
         if (
-            Py_REFCNT(task) != references
+            self.cancelled
+            or Py_REFCNT(task) != references
+            or len(self.attributes) != 0
             or len(self.context) != len(self.pristine)
-            or (task._must_cancel if self.wakeup is None else self.cancelled)
             or task._callbacks is not None
             or _count_weak(task) != 1
         ):
@@ -183,63 +204,76 @@ class Standby:
 
     def go_on(self):
         """The coroutine waits: from now on the task has it, and nobody else."""
-        wakeup: object = self.wakeup
-        rest: Rest = self.rest
-        self._forget()
-        if wakeup is not None:
-            wakeup(rest)
-        return 0
+        return self._wake()
 
     def leave(self):
         """The task ends as its coroutine has ended."""
-        task: object = self.task
+        self.stage = _OVER
+        if self.error is not None:
+            self.task.add_done_callback(_hear)
+        return self._wake()
+
+    def _wake(self):
         wakeup: object = self.wakeup
         rest: Rest = self.rest
-        self.stage = _OVER
         self._forget()
-        if self.error is not None:
-            task.add_done_callback(_hear)
-        if wakeup is not None:
-            try:
-                wakeup(rest)
-            except (SystemExit, KeyboardInterrupt):  # a task raises them besides; they were told of
-                return 0
+        try:
+            wakeup(rest)
+        except (SystemExit, KeyboardInterrupt):  # a task raises them besides
+            return 0
         return 0
 
     def _forget(self):
+        self.attributes = None
         self.task = None
         self.name = None
         self.wakeup = None
         self.rest.standby = None
         self.rest = None
 
-    def _step(self):
-        """The task's own."""
-        result: cython.pointer(PyObject) = cython.NULL
-        sent: cython.int
-        awaited: object
-        if self.stage == _RUNS:
-            sent = PyIter_Send(self.coroutine, None, cython.address(result))
-            if sent < 0:
-                raise _raised()
-            awaited = cython.cast(object, result)
-            Py_XDECREF(result)
-            if sent == PYGEN_NEXT:
-                return awaited
-            raise StopIteration(awaited)
-        if self.stage == _HANDED:
-            awaited = self.awaited
-            self.awaited = None
-            self.stage = _RUNS
-            if self.blocking:
-                awaited._asyncio_future_blocking = True
-            return awaited
-        if self.stage != _OVER:
-            self.rest._asyncio_future_blocking = True
-            return self.rest
-        if self.error is not None:
-            raise self.error
-        raise StopIteration(self.value)
+
+def step(coroutine):
+    """`__next__` for the interpreter's own use. NULL without an exception is the end, with None; what is raised gets no line of ours."""
+    standby: Standby = cython.cast(Standby, coroutine)
+    result: cython.pointer(PyObject) = cython.NULL
+    value: object
+    if standby.stage == _RUNS:
+        if PyIter_Send(standby.coroutine, None, cython.address(result)) != PYGEN_RETURN:
+            return result
+        value = cython.cast(object, result)
+        Py_XDECREF(result)
+        return _ended_with(value)
+    if standby.stage == _HANDED:
+        value = standby.awaited
+        standby.awaited = None
+        standby.stage = _RUNS
+    elif standby.stage == _OVER:
+        if standby.error is None:
+            return _ended_with(standby.value)
+        PyErr_SetObject(type(standby.error), standby.error)
+        return cython.NULL
+    elif standby.stage == _FIRST:
+        raise ValueError("coroutine already executing")
+    elif standby.rest is None:
+        raise RuntimeError("this was not made by a task that stands by")
+    else:
+        standby.rest._asyncio_future_blocking = True
+        value = standby.rest
+    Py_INCREF(value)
+    return cython.cast(cython.pointer(PyObject), value)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _ended_with(value: object) -> cython.pointer(PyObject):
+    if value is not None:
+        # An exception or a tuple would be taken for what StopIteration is made of.
+        error = StopIteration(value)
+        PyErr_SetObject(StopIteration, error)
+    return cython.NULL
+
+
+cython.cast(cython.pointer(TypeObject), Standby).tp_iternext = step
 
 
 @cython.cfunc
@@ -283,9 +317,26 @@ def _hear(task):
         task.exception()
 
 
+async def _await(awaitable):
+    """A coroutine for whatever else an application may return."""
+    await awaitable
+
+
+@cython.cfunc
+def _of(rest: Rest) -> Standby:
+    if rest.standby is None:
+        raise RuntimeError("the task has gone on")
+    return rest.standby
+
+
 def can_stand_by(loop):
     """Does the loop leave its tasks to asyncio, as it is when nobody has changed it?"""
-    return loop.get_task_factory() is None and asyncio.Task is _Task and _Task.__module__ == "_asyncio"
+    return (
+        loop.get_task_factory() is None
+        and asyncio.Task is _Task
+        and _Task.__module__ == "_asyncio"
+        and (_EAGER or (isinstance(getattr(loop, "__dict__", None), dict) and _SOON not in loop.__dict__))
+    )
 
 
 def stand_by(loop, pristine):
@@ -296,6 +347,27 @@ def stand_by(loop, pristine):
     standby.context = pristine.copy()
     standby.rest = Rest()
     standby.rest.standby = standby
-    standby.task = _Task(standby, loop=loop, context=standby.context)
+    if _EAGER:
+        standby.task = _Task(standby, loop=loop, context=standby.context, eager_start=True)
+    else:
+        standby.task = _begun(standby, loop)
     standby.name = standby.task.set_name
+    standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
     return standby
+
+
+@cython.cfunc
+def _begun(standby: Standby, loop: object) -> object:
+    """A task that has made its first step already, as with `eager_start`."""
+    steps: list = []
+    collects = gc.isenabled()
+    gc.disable()  # a finalizer might ask the loop for something, too
+    loop.__dict__[_SOON] = lambda step, context: steps.append(step)
+    try:
+        task = _Task(standby, loop=loop, context=standby.context)
+    finally:
+        del loop.__dict__[_SOON]
+        if collects:
+            gc.enable()
+    steps[0]()
+    return task

@@ -20,6 +20,10 @@ class Stage(enum.Enum):
     """Was sent SIGABRT to write where its threads stand."""
 
 
+LEAST_SECONDS = 0.5
+"""What a worker has to end in, even with a graceful time-out of 0: one that is idle, and its application, end in order."""
+
+
 class Child:
     """One worker process."""
 
@@ -86,5 +90,5 @@ class Child:
 
     def _leave(self, kill_after: float) -> None:
         self.stage = Stage.LEAVING
-        at = time.monotonic() + kill_after
+        at = time.monotonic() + max(kill_after, LEAST_SECONDS)
         self.kill_at = at if self.kill_at is None else min(at, self.kill_at)

@@ -74,10 +74,14 @@ class Looped:
     def serve(self) -> None:
         """Serve, then let the application end."""
         try:
-            self._go_on_with(self._engine.serve())
+            self._go_on_with(self._serving())
         finally:
             left = min(self._graceful_s, max(0.0, self._until - time.monotonic()))
             self._runner.run(self._lifespan.stop(left))
+
+    async def _serving(self) -> None:
+        """The engine's own coroutine is compiled: tools that list tasks want to see a line of a file."""
+        await self._engine.serve()
 
     def _go_on_with(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run it to its end, whatever the application does to the loop: SystemExit in one request, or loop.stop(), is not the end of all others."""
