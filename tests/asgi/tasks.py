@@ -226,11 +226,19 @@ async def dumps_all(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, text.getvalue().encode())
 
 
+class Made(asyncio.Task[Any]):
+    """By a factory."""
+
+
 async def sets_a_factory(scope: Scope, receive: Receive, send: Send) -> None:
     asyncio.get_running_loop().set_task_factory(
-        lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options | {"name": "made"})
+        lambda loop, coroutine, **options: Made(coroutine, loop=loop, **options)
     )
     await reply(send, b"set")
+
+
+async def kind(scope: Scope, receive: Receive, send: Send) -> None:
+    await reply(send, type(current()).__name__.encode())
 
 
 async def fails_later(scope: Scope, receive: Receive, send: Send) -> None:
@@ -252,7 +260,7 @@ PATHS: dict[str, Callable[..., Any]] = {
     for each in (
         name, keeps_it, keeps_it_and_fails, what_was_kept, remembers_weakly, asks_to_be_called, sets_who, sets_always, own_context, cancels_itself,
         thinks_better_of_it, cancels_who_stands_by, looks_like, timeouts, shares, gives, waits_wrongly, leaves_cycles, attribute, lends_its_context,
-        enters_its_context_elsewhere, looks_into_its_task, dumps_all, sets_a_factory, fails_later,
+        enters_its_context_elsewhere, looks_into_its_task, dumps_all, sets_a_factory, kind, fails_later,
     )
 }  # fmt: skip
 

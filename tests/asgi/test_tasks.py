@@ -153,7 +153,9 @@ def test_all_tasks_can_be_shown(begin: Begin) -> None:
 
 def test_a_task_factory_counts_from_when_it_is_set(begin: Begin) -> None:
     server = begin()
-    assert ["set", "made", "made"] == [get(server, path)[0] for path in ("/sets_a_factory", "/name", "/name")]
+    assert ["Task", "set", "Made", "Made"] == [
+        get(server, path)[0] for path in ("/kind", "/sets_a_factory", "/kind", "/kind")
+    ]
     quiet(server)
 
 

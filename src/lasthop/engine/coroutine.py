@@ -17,7 +17,7 @@ from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
 from cython.cimports.lasthop.engine.scope import Parts, asks_for_websocket, build_scope, needs_environ
-from cython.cimports.lasthop.engine.standby import ELSEWHERE, ENDED, WAITS, Standby, stand_by
+from cython.cimports.lasthop.engine.standby import ELSEWHERE, ENDED, WAITS, Standby, own_task, stand_by
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
@@ -96,7 +96,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
         lane.poll.count[IN_APPLICATION] += 1
         dialogue = open_dialogue(lane, conn, base, took, size, scope, environ)
         if dialogue.step == ASKED:
-            _run(lane, dialogue, scope, dialogue.receive, dialogue.send)
+            _run(lane, dialogue, scope, dialogue.receive, dialogue.send, True)
         dialogue.begin()
         return 0
     if lane.spare is None:
@@ -131,7 +131,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
         cycle.began = clock_ns(CLOCK_MONOTONIC)
     conn.holder = cython.cast(cython.p_void, cycle)
     Py_INCREF(cycle)
-    has_ended = _run(lane, cycle, scope, cycle.receiver, cycle.sender)
+    has_ended = _run(lane, cycle, scope, cycle.receiver, cycle.sender, False)
     cycle.in_turn = False
     if cycle.conn == cython.NULL:  # the peer went meanwhile
         pass
@@ -149,13 +149,15 @@ def call_coroutine(lane, conn, base, took, size, whole):
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: object) -> cython.int:
-    """Let the application begin: has it ended already?"""
+def _run(
+    lane: Lane, holder: Holder, scope: dict, receiver: object, sender: object, waits: cython.bint
+) -> cython.int:
+    """Let the application begin: has it ended already? `waits`: it will wait in any case, and takes a task of its own, which is smaller."""
     standby: Standby
     error: object = None
     begun: cython.int = ELSEWHERE
     application: object = lane.service.application
-    if lane.stands_by:
+    if lane.stands_by and not waits:
         standby = lane.standby
         lane.standby = None
         if standby is None or not standby.is_free():
@@ -173,11 +175,17 @@ def _run(lane: Lane, holder: Holder, scope: dict, receiver: object, sender: obje
         else:
             standby.leave()
     if begun == ELSEWHERE:
-        task = lane.service.loop.create_task(_call(application, scope, receiver, sender))
-        if not task.done():
-            _keep(lane, task, holder)
-            return 0
-        error = _error_of(task)
+        try:
+            if lane.stands_by and waits:
+                task = own_task(lane.service.loop, lane.context, application, scope, receiver, sender)
+            else:
+                task = lane.service.loop.create_task(_call(application, scope, receiver, sender))
+            if not task.done():
+                _keep(lane, task, holder)
+                return 0
+            error = _error_of(task)
+        except BaseException as raised:
+            error = raised
     holder.finish(error)
     return 1
 

@@ -42,3 +42,4 @@ cdef class Standby:
 cdef PyObject* step(PyObject* coroutine) except? NULL
 cdef bint can_stand_by(object loop) except -1
 cdef Standby stand_by(object loop, object pristine)
+cdef object own_task(object loop, object pristine, object application, dict scope, object receive, object send)

@@ -42,6 +42,7 @@ _enter = cython.declare(object, _enter_task)
 _leave = cython.declare(object, _leave_task)
 _count_weak = cython.declare(object, weakref.getweakrefcount)
 _EAGER = cython.declare(cython.bint, sys.version_info >= (3, 12))
+_AT_ONCE = cython.declare(dict, {"eager_start": True} if _EAGER else {})
 _SOON = cython.declare(str, "call_soon")
 _made = cython.declare(cython.ulonglong, 0)
 """Coroutines that were begun: for their tasks' names."""
@@ -354,6 +355,15 @@ def stand_by(loop, pristine):
     standby.name = standby.task.set_name
     standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
     return standby
+
+
+def own_task(loop, pristine, application, scope, receive, send):
+    """A task of the application's coroutine, which nobody has had before and nobody will: for one that will wait."""
+    context = pristine.copy()
+    coroutine = context.run(application, scope, receive, send)
+    if not PyCoro_CheckExact(coroutine):
+        coroutine = _await(coroutine)
+    return _Task(coroutine, loop=loop, context=context, **_AT_ONCE)
 
 
 @cython.cfunc
