@@ -31,7 +31,7 @@ def seconds(start: int, end: int) -> list[float]:
 
 
 def test_a_worker_that_has_not_turned_for_longer_than_the_timeout_is_stuck(child: Child) -> None:
-    assert [102.0 + 5 + RESTING_SECONDS + 1] == looks(child, 102.0, seconds(100, 110))
+    assert [102.0 + 5 + RESTING_SECONDS + 1] == looks(child, 102.0, seconds(100, 111))
 
 
 def test_a_worker_that_has_never_turned_counts_from_when_it_was_ready(child: Child) -> None:

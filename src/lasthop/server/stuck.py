@@ -9,8 +9,8 @@ from lasthop.server.child import Child, Stage
 
 HELD_UP_SECONDS = 2.0
 """The supervisor looks at least once a second. Twice that late, it did not run."""
-RESTING_SECONDS = 1.0
-"""A worker that has nothing to do notes that it turns once in this time, and not more often."""
+RESTING_SECONDS = 2.0
+"""A worker that has nothing to do looks once a second whether it turns, and may see it a second late."""
 
 
 class StuckWatch:
