@@ -117,7 +117,7 @@ def _idle() -> Iterable[Goal]:
 
 
 def _asgi() -> Iterable[Goal]:
-    """On the standard loop, which is the default; "py311" has no eager tasks, what is newer has."""
+    """On the standard loop, which is the default; "py311" is Python 3.11, the other the newest."""
     own = f"asgi-hello-unix-{NEWEST}"
     yield Goal("ASGI, newest Python: CPU over the floor's", 2.2, _ratio(own, ASYNCIO, "cpu_us", FLOOR))
     for python, words, hello in ((NEWEST, "newest Python", 0.33), (OLDEST, "Python 3.11", 0.4)):

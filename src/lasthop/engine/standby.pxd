@@ -22,6 +22,7 @@ cdef class Standby:
     cdef object name            # the task's `set_name`
     cdef Rest rest
     cdef dict attributes        # the task's, none
+    cdef Py_ssize_t weakly      # weak references to the task: asyncio's own
     cdef object wakeup          # has the task go on
     cdef object coroutine
     cdef object awaited         # what the coroutine waits for, and the task does not know yet

@@ -193,7 +193,7 @@ class Standby:
             or len(self.attributes) != 0
             or len(self.context) != len(self.pristine)
             or task._callbacks is not None
-            or _count_weak(task) != 1
+            or _count_weak(task) != self.weakly
         ):
             return False
         if len(self.pristine) == 0:
@@ -353,6 +353,7 @@ def stand_by(loop, pristine):
     else:
         standby.task = _begun(standby, loop)
     standby.name = standby.task.set_name
+    standby.weakly = _count_weak(standby.task)
     standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
     return standby
 
