@@ -51,7 +51,7 @@ def interface_of(application: Any, text: str) -> Interface:
 
 
 def check(application: Any, text: str, asked: Literal["auto", "wsgi", "asgi"]) -> None:
-    """Raise TargetError for one that cannot be called as it would be: each request would fail. Who takes any arguments is told of, not refused."""
+    """Raise TargetError for one that cannot be called as it would be: each request would fail. Who takes any arguments is told of, as many a wrapper does."""
     kind = interface_of(application, text) if asked == "auto" else asked
     other: Interface = "wsgi" if kind == "asgi" else "asgi"
     least, most = _taken(application)
@@ -63,7 +63,7 @@ def check(application: Any, text: str, asked: Literal["auto", "wsgi", "asgi"]) -
             f"--interface {other}" if fits else _sentence(other),
         )
     if asked == "auto" and kind == "wsgi" and (least, most) == (0, ANY) and _any(_unwrapped(application)[-1]):
-        log.warning(
+        log.info(
             "%s takes any arguments, so it does not show whether it is WSGI or ASGI: it is served as WSGI; --interface asgi or wsgi says it",
             text,
         )
