@@ -221,6 +221,7 @@ async def marks_the_scope(scope: Scope, receive: Receive, send: Send) -> None:
         "mark" in scope["asgi"]
         or "mark" in scope["extensions"]
         or "http.response.trailers" not in scope["extensions"]
+        or "mark" in scope["extensions"]["http.response.pathsend"]
     )
     version = scope["asgi"]["version"]
     match len(marked) % 4:
@@ -230,6 +231,8 @@ async def marks_the_scope(scope: Scope, receive: Receive, send: Send) -> None:
             scope["asgi"]["version"] = "1.0"
         case 2:
             scope["extensions"]["mark"] = scope["extensions"].pop("http.response.trailers")
+        case 3:
+            scope["extensions"]["http.response.pathsend"]["mark"] = True
     marked.append(scope["extensions"] if len(marked) > 4 else {})
     await reply(send, f"{before} {version}".encode())
 

@@ -116,6 +116,73 @@ async def cancels_who_stands_by(scope: Scope, receive: Receive, send: Send) -> N
     await reply(send, str(len(others)).encode())
 
 
+async def thinks_better_of_it_in_its_context(scope: Scope, receive: Receive, send: Send) -> None:
+    """Cancelled before its first wait, which is over already: it goes on in its own context."""
+    token = who.set("anna")
+    current().cancel()
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        current().uncancel()
+    before = who.get()
+    who.set("berta")
+    who.reset(token)
+    await reply(send, f"{before} {who.get()}".encode())
+
+
+async def cancels_later_what_stood_by(scope: Scope, receive: Receive, send: Send) -> None:
+    """What was there before another request began is not that request's."""
+    others: list[asyncio.Task[Any]] = []
+    while not others:
+        await asyncio.sleep(0.01)
+        others = [
+            task
+            for task in asyncio.all_tasks()
+            if task is not current() and type(task.get_coro()) is type(current().get_coro())
+        ]
+    tell("found")
+    await asyncio.sleep(0.5)
+    for task in others:
+        task.cancel()
+    await reply(send, b"cancelled")
+
+
+async def waits_a_while(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.sleep(1.5)
+    await reply(send, b"waited")
+
+
+async def leaves_its_task(scope: Scope, receive: Receive, send: Send) -> None:
+    asyncio.tasks._leave_task(asyncio.get_running_loop(), current())
+    await reply(send, b"left")
+
+
+async def awaits_what_calls_back_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    """A future of its own kind sees the request's context when it is asked to call back."""
+
+    class Own:
+        _asyncio_future_blocking = False
+        seen = ""
+
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop()
+
+        def add_done_callback(self, callback: Callable[[Any], None], *, context: Any = None) -> None:
+            self.seen = who.get()
+            self.get_loop().call_soon(callback, self, context=context)
+
+        def result(self) -> None: ...
+
+        def __await__(self) -> Any:
+            self._asyncio_future_blocking = True
+            yield self
+
+    who.set("anna")
+    own = Own()
+    await own
+    await reply(send, own.seen.encode())
+
+
 async def looks_like(scope: Scope, receive: Receive, send: Send) -> None:
     """What a debugger sees of it while it waits."""
     task = current()
@@ -260,7 +327,8 @@ PATHS: dict[str, Callable[..., Any]] = {
     for each in (
         name, keeps_it, keeps_it_and_fails, what_was_kept, remembers_weakly, asks_to_be_called, sets_who, sets_always, own_context, cancels_itself,
         thinks_better_of_it, cancels_who_stands_by, looks_like, timeouts, shares, gives, waits_wrongly, leaves_cycles, attribute, lends_its_context,
-        enters_its_context_elsewhere, looks_into_its_task, dumps_all, sets_a_factory, kind, fails_later,
+        enters_its_context_elsewhere, looks_into_its_task, dumps_all, sets_a_factory, kind, thinks_better_of_it_in_its_context,
+        cancels_later_what_stood_by, waits_a_while, leaves_its_task, awaits_what_calls_back_at_once, fails_later,
     )
 }  # fmt: skip
 

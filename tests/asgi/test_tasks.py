@@ -164,3 +164,28 @@ def test_what_a_plain_function_does_belongs_to_the_request_too(serve: Serve) -> 
     assert ["nobody request"] * 2 == get(server, "/before", "/before")
     assert ["anna", "500", "anna", "nobody request"] == get(server, "/", "/fails", "/", "/before")
     said_by(server, "the application failed: GET '/fails'")
+
+
+def test_who_goes_on_though_cancelled_is_in_its_own_context(begin: Begin) -> None:
+    server = begin()
+    assert ["anna nobody"] * 3 == get(server, *["/thinks_better_of_it_in_its_context"] * 3)
+    assert ["anna"] * 2 == get(server, *["/awaits_what_calls_back_at_once"] * 2)
+    quiet(server)
+
+
+def test_a_task_that_was_found_standing_by_becomes_nobodys(begin: Begin) -> None:
+    server = begin()
+    raw = connect(server)
+    raw.get("/cancels_later_what_stood_by", "Connection: close\r\n")
+    assert get(server, "/name")[0].startswith("request-")
+    said_by(server, "found")
+    assert ["waited"] == get(server, "/waits_a_while")
+    assert raw.rest().endswith(b"cancelled")
+    quiet(server)
+
+
+def test_who_leaves_its_task_has_its_reply(begin: Begin) -> None:
+    server = begin()
+    assert ["left", "left"] == get(server, "/leaves_its_task", "/leaves_its_task")
+    assert 0 == server.stop()
+    quiet(server)

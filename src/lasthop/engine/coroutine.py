@@ -160,11 +160,15 @@ def _run(
     if lane.stands_by and not waits:
         standby = lane.standby
         lane.standby = None
-        if standby is None or not standby.is_free():
+        if standby is not None and not standby.is_free():
+            if standby.is_idle():
+                standby.leave()
+            standby = None
+        if standby is None:
             standby = stand_by(lane.service.loop, lane.context)
         begun = standby.begin(application, scope, receiver, sender)
         if begun == WAITS:
-            _keep(lane, standby.task, holder)
+            _keep(lane, standby.task, holder, standby.context)
             standby.go_on()
             return 0
         if begun == ENDED:
@@ -181,7 +185,7 @@ def _run(
             else:
                 task = lane.service.loop.create_task(_call(application, scope, receiver, sender))
             if not task.done():
-                _keep(lane, task, holder)
+                _keep(lane, task, holder, lane.context)
                 return 0
             error = _error_of(task)
         except BaseException as raised:
@@ -192,8 +196,9 @@ def _run(
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _keep(lane: Lane, task: object, holder: Holder) -> cython.int:
-    task.add_done_callback(lane.on_done, context=lane.context)
+def _keep(lane: Lane, task: object, holder: Holder, context: object) -> cython.int:
+    """See it to its end, which is told of in `context`: what the log is told may ask who the request's user was."""
+    task.add_done_callback(lane.on_done, context=context)
     lane.tasks[task] = holder
     return 0
 

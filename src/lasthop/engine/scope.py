@@ -7,7 +7,7 @@ Knows a request's head and who sent it; makes a dict, as a copy of the listener'
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.cpython.dict import PyDict_Copy, PyDict_Next, PyDict_Size
+from cython.cimports.cpython.dict import PyDict_CheckExact, PyDict_Copy, PyDict_Next, PyDict_Size
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
@@ -29,8 +29,6 @@ _methods = cython.declare(
 )
 _UPGRADE = cython.declare(cython.int, KNOWN_NAMES.index(b"upgrade"))
 _CONNECTION = cython.declare(cython.int, KNOWN_NAMES.index(b"connection"))
-_NO_OPTIONS = cython.declare(dict, {})
-"""Of an extension."""
 _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
 """Processes whose templates are kept for their next connections: fronts have few."""
 
@@ -46,8 +44,17 @@ class Parts:
 
 
 @cython.cfunc
+def _copy(template: dict) -> dict:
+    """With the options of each extension its own, too: they are empty dicts."""
+    made: dict = {}
+    for key, value in template.items():
+        made[key] = {} if type(value) is dict and not value else value
+    return made
+
+
+@cython.cfunc
 def _again(used: dict, template: dict) -> dict:
-    """A copy of `template` for one request: `used`, if nobody has it any more and it is still such a copy."""
+    """A copy of `template` for one request: `used`, if nobody has any of it any more and it is still such a copy."""
     place: cython.Py_ssize_t = 0
     there: cython.Py_ssize_t = 0
     key: cython.pointer(PyObject) = cython.NULL
@@ -55,12 +62,23 @@ def _again(used: dict, template: dict) -> dict:
     same_key: cython.pointer(PyObject) = cython.NULL
     same_value: cython.pointer(PyObject) = cython.NULL
     if Py_REFCNT(used) != 2 or PyDict_Size(used) != PyDict_Size(template):
-        return PyDict_Copy(template)
+        return _copy(template)
     while PyDict_Next(template, cython.address(place), cython.address(key), cython.address(value)):
         PyDict_Next(used, cython.address(there), cython.address(same_key), cython.address(same_value))
-        if key != same_key or value != same_value:
-            return PyDict_Copy(template)
+        if key != same_key or (value != same_value and not _is_new(same_value)):
+            return _copy(template)
     return used
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_new(options: cython.pointer(PyObject)) -> cython.bint:
+    """Is it a dict that is empty, and that nobody has?"""
+    return (
+        options.ob_refcnt == 1
+        and PyDict_CheckExact(cython.cast(object, options))
+        and PyDict_Size(cython.cast(object, options)) == 0
+    )
 
 
 def template_of(server, root_path, has_state):
@@ -318,7 +336,7 @@ def build_scope(service, head, buf, conn, environ, parts):
         scope["type"] = "websocket"
         scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
         del scope["method"]
-        scope["extensions"] = {"websocket.http.response": _NO_OPTIONS}
+        scope["extensions"] = {"websocket.http.response": {}}
         if "lasthop.peer" in template.extensions:
             scope["extensions"]["lasthop.peer"] = template.extensions["lasthop.peer"]
     return scope

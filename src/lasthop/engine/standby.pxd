@@ -16,13 +16,15 @@ cdef class Rest:
 @cython.final
 cdef class Standby:
     cdef readonly object task   # None when it has gone its own way
-    cdef object context         # the task's, as unchanged as `pristine` is
+    cdef readonly object context    # the task's, as unchanged as `pristine` is
     cdef object pristine
     cdef object loop
     cdef object name            # the task's `set_name`
     cdef Rest rest
     cdef dict attributes        # the task's, none
     cdef Py_ssize_t weakly      # weak references to the task: asyncio's own
+    cdef Py_ssize_t references  # to the task, as it stands by
+    cdef Py_ssize_t to_context  # to its context
     cdef object wakeup          # has the task go on
     cdef object coroutine
     cdef object awaited         # what the coroutine waits for, and the task does not know yet
@@ -32,11 +34,13 @@ cdef class Standby:
     cdef bint cancelled         # in the coroutine's first step
     cdef bint stands            # it can serve again
 
-    cdef bint is_free(self) noexcept
+    cdef bint is_free(self) except -1
+    cdef bint is_idle(self) noexcept
     cdef int begin(self, object application, dict scope, object receive, object send) except -1
     cdef int go_on(self) except -1
     cdef int leave(self) except -1
-    cdef bint _is_untouched(self, Py_ssize_t references) except -1
+    cdef bint _is_unknown(self) except -1
+    cdef bint _is_untouched(self) except -1
     cdef int _forget(self) except -1
     cdef int _wake(self) except -1
 

@@ -116,7 +116,7 @@ class Standby:
             if (
                 asyncio.isfuture(awaited)
                 and isinstance(raised, asyncio.CancelledError)
-                and awaited.cancel(*raised.args)
+                and (awaited.cancelled() or awaited.cancel(*raised.args))
             ):
                 return awaited
         if self.stage == _RUNS:
@@ -130,8 +130,18 @@ class Standby:
             self.coroutine.close()
 
     def is_free(self):
-        """Has nobody cancelled the task?"""
+        """Has nobody cancelled the task, which can be found while it stands by, and nobody kept it?"""
+        return self.stage == _IDLE and self._is_unknown()
+
+    def is_idle(self):
         return self.stage == _IDLE
+
+    def _is_unknown(self):
+        return (
+            Py_REFCNT(self.task) == self.references
+            and Py_REFCNT(self.context) == self.to_context
+            and _count_weak(self.task) == self.weakly
+        )
 
     def begin(self, application, scope, receive, send):
         """Call the application, and let its coroutine make the first step, in the task.
@@ -140,8 +150,6 @@ class Standby:
         """
         result: cython.pointer(PyObject) = cython.NULL
         sent: cython.int = PYGEN_ERROR
-        references: cython.Py_ssize_t = Py_REFCNT(self.task)
-        to_context: cython.Py_ssize_t = Py_REFCNT(self.context)
         try:
             PyContext_Enter(self.context)
         except RuntimeError:
@@ -167,7 +175,10 @@ class Standby:
             if sent == PYGEN_ERROR:
                 self.error = _raised()
         PyContext_Exit(self.context)
-        _leave(self.loop, self.task)
+        try:
+            _leave(self.loop, self.task)
+        except RuntimeError:  # the coroutine has left it, and the task cannot tell who is next
+            self.cancelled = True
         if sent == PYGEN_NEXT:
             self.awaited = cython.cast(object, result)
             Py_XDECREF(result)
@@ -176,7 +187,7 @@ class Standby:
         if sent == PYGEN_RETURN:
             self.value = cython.cast(object, result)
             Py_XDECREF(result)
-        if Py_REFCNT(self.context) == to_context and self._is_untouched(references):
+        if self._is_untouched():
             self.stage = _IDLE
             self.coroutine = None
             self.value = None
@@ -185,15 +196,13 @@ class Standby:
             self.stage = _OVER
         return ENDED
 
-    def _is_untouched(self, references):
-        task: object = self.task
+    def _is_untouched(self):
         if (
             self.cancelled
-            or Py_REFCNT(task) != references
+            or not self._is_unknown()
             or len(self.attributes) != 0
             or len(self.context) != len(self.pristine)
-            or task._callbacks is not None
-            or _count_weak(task) != self.weakly
+            or self.task._callbacks is not None
         ):
             return False
         if len(self.pristine) == 0:
@@ -218,10 +227,13 @@ class Standby:
         wakeup: object = self.wakeup
         rest: Rest = self.rest
         self._forget()
+        PyContext_Enter(self.context)
         try:
             wakeup(rest)
         except (SystemExit, KeyboardInterrupt):  # a task raises them besides
             return 0
+        finally:
+            PyContext_Exit(self.context)
         return 0
 
     def _forget(self):
@@ -355,6 +367,8 @@ def stand_by(loop, pristine):
     standby.name = standby.task.set_name
     standby.weakly = _count_weak(standby.task)
     standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
+    standby.references = Py_REFCNT(standby.task)
+    standby.to_context = Py_REFCNT(standby.context)
     return standby
 
 
