@@ -184,6 +184,7 @@ def test_what_cannot_be_called_so_is_refused(application: Any, asked: Any, what:
 def test_one_that_does_not_show_what_it_is_is_told_of(
     application: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "lasthop")
     check(application, "shop:app", "auto")
     assert ["--interface asgi or wsgi says it"] == [
         record.getMessage().rpartition("; ")[2] for record in caplog.records
