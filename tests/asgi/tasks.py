@@ -102,15 +102,21 @@ async def thinks_better_of_it(scope: Scope, receive: Receive, send: Send) -> Non
         await reply(send, f"{cancelled} {current().cancelling()}".encode())
 
 
-async def cancels_who_stands_by(scope: Scope, receive: Receive, send: Send) -> None:
-    others: list[asyncio.Task[Any]] = []
-    while not others:
+async def standing_by() -> list[asyncio.Task[Any]]:
+    """The other tasks that have the same kind of coroutine as ours, as soon as there are any."""
+    ours = current()
+    while True:
         await asyncio.sleep(0.01)
+        kind_of = type(ours.get_coro())
         others = [
-            task
-            for task in asyncio.all_tasks()
-            if task is not current() and type(task.get_coro()) is type(current().get_coro())
+            each for each in asyncio.all_tasks() if each is not ours and type(each.get_coro()) is kind_of
         ]
+        if others:
+            return others
+
+
+async def cancels_who_stands_by(scope: Scope, receive: Receive, send: Send) -> None:
+    others = await standing_by()
     for task in others:
         task.cancel()
     await reply(send, str(len(others)).encode())
@@ -132,14 +138,7 @@ async def thinks_better_of_it_in_its_context(scope: Scope, receive: Receive, sen
 
 async def cancels_later_what_stood_by(scope: Scope, receive: Receive, send: Send) -> None:
     """What was there before another request began is not that request's."""
-    others: list[asyncio.Task[Any]] = []
-    while not others:
-        await asyncio.sleep(0.01)
-        others = [
-            task
-            for task in asyncio.all_tasks()
-            if task is not current() and type(task.get_coro()) is type(current().get_coro())
-        ]
+    others = await standing_by()
     tell("found")
     await asyncio.sleep(0.5)
     for task in others:
