@@ -365,11 +365,11 @@ class Supervisor:
         if self._stopping:
             return
         if self._next is not None and number == self._next.number:
-            log.error("%s", text)
-            log.error("the new code or settings cannot be served; %s go on", self._generation.status)
             self._dismiss(self._next)
             self._planner.abandon(self._next, self._generation)
             self._next = None
+            log.error("%s", text)
+            log.error("the new code or settings cannot be served; %s go on", self._generation.status)
             self._systemd.ready(self._generation.status)
         elif number != self._generation.number:
             return
