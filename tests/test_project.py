@@ -22,7 +22,8 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "kinds": {"errors", "link"},
     "settings": {"errors", "kinds"},
-    "sources": {"errors", "kinds", "settings"},
+    "foreign": set(),
+    "sources": {"foreign", "errors", "kinds", "settings"},
     "link": {"errors"},
     "http1": {"errors"},
     "engine": {"errors", "http1", "link"},
@@ -33,6 +34,7 @@ LAYERS: dict[str, set[str]] = {
     "status": {"errors", "link"},
     "cli": {
         "errors",
+        "foreign",
         "kinds",
         "link",
         "settings",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lasthop.errors import SettingError, SettingsFileError, UnknownSetting
+from lasthop.foreign import told
 from lasthop.settings import NAMES
 from lasthop.sources import gather
 
@@ -79,6 +80,16 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(
     with pytest.raises(UnknownSetting) as caught:
         gather({}, {}, tmp_path)
     assert (name, hint) == (caught.value.name, caught.value.hint)
+
+
+def test_another_servers_option_is_refused_with_what_it_is_called_here(tmp_path: Path) -> None:
+    (tmp_path / "lasthop.toml").write_text('[server]\nworker_class = "gthread"\n')
+    with pytest.raises(UnknownSetting, match="there is no setting worker_class") as caught:
+        gather({}, {}, tmp_path)
+    assert told("--worker-class") == caught.value.hint
+    with pytest.raises(UnknownSetting, match="there is no setting LASTHOP_HOST") as caught:
+        gather({}, {"LASTHOP_HOST": "127.0.0.1"}, Path("/"))
+    assert "uvicorn's --host is --bind HOST:PORT here" == caught.value.hint
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path) -> None:

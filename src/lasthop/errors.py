@@ -58,12 +58,12 @@ class UnknownSetting(LasthopError):
 
     exit_code = 2
 
-    def __init__(self, name: str, source: str, nearest: Sequence[str]) -> None:
+    def __init__(self, name: str, source: str, nearest: Sequence[str], told: str = "") -> None:
+        """``told``: what is known of the name; else the nearest ones are named."""
         self.name = name
         self.nearest = tuple(nearest)
-        hint = (
-            f"did you mean {' or '.join(nearest)}?" if nearest else "lasthop serve --help lists all settings"
-        )
+        meant = f"did you mean {' or '.join(nearest)}?" if nearest else ""
+        hint = told or meant or "lasthop serve --help lists all settings"
         super().__init__(f"there is no setting {name} ({source})", hint)
 
 

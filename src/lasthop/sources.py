@@ -71,7 +71,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
         if name is None:
             if variable != CONFIG_VARIABLE and not _SERVICE.fullmatch(variable.removeprefix(PREFIX)):
                 raise UnknownSetting(
-                    variable, "the environment", nearest(variable, [*names, CONFIG_VARIABLE])
+                    variable,
+                    "the environment",
+                    nearest(variable, [*names, CONFIG_VARIABLE]),
+                    _told(variable.removeprefix(PREFIX).lower()),
                 )
             continue
         text = environment[variable]
@@ -135,13 +138,20 @@ def _from_table(path: Path, table: str, content: Any) -> dict[str, Given]:
     for key, value in content.items():
         name = key.replace("-", "_")
         if name not in NAMES:
-            raise UnknownSetting(key, source, nearest(name, NAMES))
+            raise UnknownSetting(key, source, nearest(name, NAMES), _told(name))
         if name in given:
             raise SettingsFileError(
                 str(path), f"{name} stands in {table} twice, with a dash and with an underscore"
             )
         given[name] = Given(value, source)
     return given
+
+
+def _told(name: str) -> str:
+    """What is said of another server's option of that name."""
+    from lasthop import foreign  # only for names that are refused
+
+    return foreign.told(f"--{name.replace('_', '-')}")
 
 
 def nearest(name: str, names: list[str] | tuple[str, ...]) -> list[str]:

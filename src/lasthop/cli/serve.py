@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _told_of(option: str) -> str:
-    from lasthop.cli import foreign  # only for options that are refused
+    from lasthop import foreign  # only for options that are refused
 
     return foreign.told(option)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lasthop.cli import main
-from lasthop.cli.foreign import FOREIGN, told
 from lasthop.cli.serve import parser
+from lasthop.foreign import FOREIGN, told
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/asgi.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs/how-to/asgi.md"
 
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z0-9_-]*")
 
