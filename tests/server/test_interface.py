@@ -136,6 +136,36 @@ def test_version_2_is_named_with_what_helps() -> None:
         interface_of(Asgi2, "shop:app")
 
 
+class CallSetInInit:
+    """As sentry-sdk's middleware."""
+
+    __slots__ = ("__call__",)
+
+    def __init__(self) -> None:
+        self.__call__ = self.run
+
+    async def run(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_an_object_may_have_a_call_of_its_own() -> None:
+    assert "asgi" == interface_of(CallSetInInit(), "shop:app")
+    check(CallSetInInit(), "shop:app", "auto")
+
+
+def factory(settings: object = None, **options: object) -> Any:
+    return simple
+
+
+class Inherits(Asgi): ...
+
+
+@pytest.mark.parametrize("made", [factory, Asgi, Inherits], ids=named)
+def test_what_makes_an_application_is_refused_with_what_calls_it(made: Any) -> None:
+    with pytest.raises(TargetError) as caught:
+        check(made, "shop:made", "auto")
+    assert "'shop:made()', if it makes the application" == caught.value.hint
+
+
 class Anything:
     def __call__(self, *arguments: Any) -> Any: ...
 

@@ -33,7 +33,7 @@ log = getLogger("lasthop")
 def interface_of(application: Any, text: str) -> Interface:
     """Which of the two it is. Raises TargetError for ASGI's version 2, which nobody sends any more."""
     for found in _unwrapped(application):
-        call = getattr(type(found), "__call__", None)  # noqa: B004 - what it is, not whether it is there
+        call = getattr(found, "__call__", None)  # noqa: B004 - what it is, not whether it is there; some objects have one of their own
         if _makes_coroutine(found) or (not isinstance(found, type) and _makes_coroutine(call)):
             return "asgi"
         if isinstance(found, type):
@@ -47,7 +47,12 @@ def interface_of(application: Any, text: str) -> Interface:
                     "asgiref.compatibility.guarantee_single_callable(application) makes it one of ASGI 3",
                 )
             return "wsgi"
-    return "asgi" if _wanted(application) == 3 else "wsgi"
+    least, most = _taken(application)
+    return (
+        "wsgi"
+        if least <= len(CALLED_WITH["wsgi"]) <= most or not least <= len(CALLED_WITH["asgi"]) <= most
+        else "asgi"
+    )
 
 
 def check(application: Any, text: str, asked: Literal["auto", "wsgi", "asgi"]) -> None:
@@ -56,12 +61,12 @@ def check(application: Any, text: str, asked: Literal["auto", "wsgi", "asgi"]) -
     other: Interface = "wsgi" if kind == "asgi" else "asgi"
     least, most = _taken(application)
     if not least <= len(CALLED_WITH[kind]) <= most:
-        fits = least <= len(CALLED_WITH[other]) <= most
-        raise TargetError(
-            text,
-            f"it takes {_arguments(least, most)}, and {_sentence(kind)}",
-            f"--interface {other}" if fits else _sentence(other),
-        )
+        hint = _sentence(other)
+        if least <= len(CALLED_WITH[other]) <= most:
+            hint = f"--interface {other}"
+        elif least == 0:
+            hint = f"'{text}()', if it makes the application"
+        raise TargetError(text, f"it takes {_arguments(least, most)}, and {_sentence(kind)}", hint)
     if asked == "auto" and kind == "wsgi" and (least, most) == (0, ANY) and _any(_unwrapped(application)[-1]):
         log.info(
             "%s takes any arguments, so it does not show whether it is WSGI or ASGI: it is served as WSGI; --interface asgi or wsgi says it",
@@ -97,8 +102,12 @@ def _taken(found: Any) -> tuple[int, int]:
     function: Any = found
     bound = 0
     if isinstance(found, type):
-        own = vars(found)
-        function, bound = (own.get("__init__") if type(found) is type and "__new__" not in own else None), 1
+        if type(found) is type and getattr(found, "__new__", None) is object.__new__:
+            function, bound = getattr(found, "__init__", None), 1
+            if function is object.__init__:
+                return 0, 0
+        else:
+            function = None
     elif not isinstance(found, FunctionType):
         called = found if hasattr(found, "__func__") else getattr(found, "__call__", None)  # noqa: B004
         function, bound = getattr(called, "__func__", called), int(hasattr(called, "__func__"))

@@ -21,8 +21,10 @@ Application = Callable[..., Any]
 CO_VARARGS = 0x04
 """A flag of a code object (documented in the module inspect): it takes any arguments."""
 
-USUAL = ("application", "app", "wsgi", "asgi", "create_app")
-"""What applications are called, and what makes them."""
+USUAL = ("application", "app", "wsgi", "asgi")
+"""What applications are called."""
+FACTORY = "create_app"
+"""What makes them is called."""
 
 
 class Call(NamedTuple):
@@ -188,9 +190,10 @@ def _applications(module: ModuleType) -> list[str]:
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
-        and (interface.looks_like_one(value) or (name in USUAL and callable(value)))
+        and (interface.looks_like_one(value) or (name in (*USUAL, FACTORY) and callable(value)))
     ]
-    return sorted(found, key=lambda name: name not in USUAL)
+    found.sort(key=lambda name: name not in (*USUAL, FACTORY))
+    return [f"{name}()" if name == FACTORY else name for name in found]
 
 
 def _did_you_mean(names: Iterable[str]) -> str:
