@@ -227,3 +227,10 @@ def test_threads_that_were_asked_for_an_asgi_application_are_told_of_once(
         for line in server.said().splitlines()
         if words in line
     ]
+
+
+def test_a_wrong_format_of_the_access_log_is_known_before_the_log_is_wanted() -> None:
+    words = [sys.executable, "-m", "lasthop", "serve", "shop:app", "--access-logformat", "%({x}o)s"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert 2 == done.returncode
+    assert "--access-logformat '%({x}o)s' cannot be followed" in done.stderr

@@ -78,10 +78,9 @@ def check_format(settings: "Settings") -> None:
 
 
 def access_log(settings: "Settings") -> logs.Sink | None:
-    if settings.access_logfile is None:
-        return None
-    check_format(settings)  # a wrong format is to be known before anything starts
-    return logs.Sink(settings.access_logfile, 1)
+    """Where requests are logged, or None. A wrong format is to be known before anything starts, also while there is no log."""
+    check_format(settings)
+    return None if settings.access_logfile is None else logs.Sink(settings.access_logfile, 1)
 
 
 def destinations(
@@ -99,6 +98,6 @@ def destinations(
         accesses = access_log(settings)
         if accesses is not None:
             opened.append(accesses)
-    elif accesses is not None:
+    else:
         check_format(settings)
     return errors, accesses
