@@ -74,6 +74,11 @@ class Generation:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else "an event loop"
         return f"{self.wanted} worker{'s' * (self.wanted > 1)}, {threads} each"
 
+    @property
+    def what_stands(self) -> str:
+        """Of a worker of this generation that is stuck."""
+        return "no thread has turned" if self.threads else "its event loop has not turned"
+
     def post(self, channel: socket.socket, slots: int, slot: int) -> Post:
         """What one of its workers is given."""
         return Post(

@@ -471,7 +471,7 @@ class Supervisor:
         self._status.look(now)
         timeout = self._generation.settings.timeout
         for child, seconds in self._stuck_watch.stuck(self._crew.children, self._crew.turned, timeout, now):
-            what = "no thread has turned" if child.ready_at else "the application has been loading"
+            what = self._generation.what_stands if child.ready_at else "the application has been loading"
             log.critical(
                 "worker %s is stuck: %s for %.1f s; where each stands follows", child.pid, what, seconds
             )
