@@ -202,6 +202,8 @@ Lifespan = Annotated[Literal["auto", "on", "off"], Kind("WHETHER", _lifespan)]
 def _root_path(value: Any) -> str:
     if not isinstance(value, str) or (value and not value.startswith("/")):
         raise Misfit("it must be a path that begins with a slash, or nothing")
+    if not value.isprintable():
+        raise Misfit("it may have no control characters")
     return value.rstrip("/")
 
 
