@@ -379,6 +379,25 @@ async def living(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
+async def ends_with_all(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says twice that it has begun, and at its end cancels whatever tasks it finds, and goes on."""
+    if scope["type"] != "lifespan":
+        await reply(send, b"hello")
+        return
+    await receive()
+    for _ in range(2):
+        try:
+            await send({"type": "lifespan.startup.complete"})
+        except RuntimeError as error:
+            tell("refused:", error)
+    await receive()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0.2)
+    tell("ends")
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 async def cannot_start(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "the database is away"})

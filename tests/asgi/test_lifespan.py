@@ -1,5 +1,7 @@
 """The lifespan: before the first request, after the last, and what becomes of an application that cannot begin."""
 
+import signal
+
 import pytest
 
 from lasthop.errors import DemoFailed
@@ -57,6 +59,28 @@ def test_a_message_that_answers_nothing_is_refused(start: Start) -> None:
     assert "refused: 'lifespan.shutdown.complete' was sent when it answers nothing" in server.said()
     assert "refused: a lifespan has no message of type 'http.response.start'" in server.said()
     assert 0 == server.stop()
+    quiet(server)
+
+
+def test_one_that_cancels_all_tasks_ends_in_order(start: Start) -> None:
+    server = start("applications:ends_with_all")
+    assert "refused: 'lifespan.startup.complete' was sent when it answers nothing" in server.said()
+    connection = ask(server)
+    connection.request("GET", "/")
+    assert b"hello" == connection.getresponse().read()
+    assert 0 == server.stop()
+    assert 1 == server.said().count("ends\n")
+    quiet(server)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_it_ends_in_order_when_the_server_is_interrupted(start: Start, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    server = start("applications:living", "--loop", loop)
+    assert 0 == server.stop(signal.SIGINT)
+    assert 1 == server.said().count("ends\n")
+    assert "killing it" not in server.said()
     quiet(server)
 
 

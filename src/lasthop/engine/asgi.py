@@ -14,6 +14,7 @@ import socket
 import threading
 
 import cython
+from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.lasthop.engine.arrivals import collect, listen_on
 from cython.cimports.lasthop.engine.attendant import start_attendant
 from cython.cimports.lasthop.engine.connection import Conn
@@ -32,11 +33,16 @@ from cython.cimports.lasthop.engine.turn import release, take_turn
 from cython.cimports.libc.stdint import int64_t
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
+from lasthop.engine.patience import wait_for
+from lasthop.http1.field import KNOWN_NAMES
+
 _ROUNDS = cython.declare(cython.int, 4)
 """How often events are taken before the loop's other callbacks have their turn."""
 _RESTARTS = cython.declare(cython.int, 1012)
 """The close code that tells a WebSocket's peer that it may come again (IANA's registry: Service Restart)."""
 _PULSE_SECONDS = 1.0
+_HEARING_SECONDS = 0.05
+"""For those who hear that their WebSocket ends, before they are cancelled."""
 
 
 def _path_of(fd) -> str:
@@ -72,6 +78,7 @@ class Engine(Core):
         self.service.websocket = websocket
         self.service.scope_peers = {}
         self.service.scopes = []
+        self.service.last_fields = [None] * len(KNOWN_NAMES)
         for place, (fd, name, port, *_) in enumerate(listeners):
             over_unix = self.service.poll.listeners[place].family == AF_UNIX
             server = (_path_of(fd), None) if over_unix else (name, int(port))
@@ -110,7 +117,17 @@ class Engine(Core):
         if self.service.websocket is not None:
             self.pulse = loop.call_later(_PULSE_SECONDS, self._look_at_dialogues)
         try:
-            await self.over
+            while not self.over.done():
+                try:
+                    await asyncio.wait([self.over])
+                except asyncio.CancelledError:
+                    if poll.stopping:
+                        raise
+                    # Whoever runs us calls `stop` first. It is the application that cancels whatever tasks it finds.
+                    asyncio.current_task().uncancel()
+                    self.service.log_failure(
+                        "the application cancelled the server's own task; it goes on", None
+                    )
         finally:
             if self.pulse is not None:
                 self.pulse.cancel()
@@ -129,12 +146,14 @@ class Engine(Core):
         return [] if self.lane is None else what_runs(self.lane)
 
     async def _cancel(self):
-        """End the tasks that still run."""
+        """End the tasks that still run. Whoever has a WebSocket, and waits for what its peer says, hears of the end first."""
         tasks = list(self.lane.tasks)
+        if self.lane.dialogues:
+            self._end_dialogues()
+            await wait_for(tasks, _HEARING_SECONDS)
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=self.cancelled_seconds)
+        await wait_for(tasks, self.cancelled_seconds)
 
     def _look_at_dialogues(self):
         """Have WebSockets ask whether their peers are there."""
@@ -142,6 +161,10 @@ class Engine(Core):
         for dialogue in list(self.lane.dialogues):
             cython.cast(Dialogue, dialogue).keep_alive(now)
         self.pulse = self.service.loop.call_later(_PULSE_SECONDS, self._look_at_dialogues)
+
+    def _end_dialogues(self):
+        for dialogue in list(self.lane.dialogues):
+            cython.cast(Dialogue, dialogue).leave(_RESTARTS)
 
     def _done(self, task):
         task_done(self.lane, task)
@@ -153,6 +176,7 @@ class Engine(Core):
         conn: cython.pointer(Conn)
         last: cython.pointer(Conn)
         rounds: cython.int = 0
+        PyErr_CheckSignals()  # uvloop comes here straight from its wait: no other Python code would run their handlers
         only_parent(self.service)
         lane.due = False
         lane.turning = True
@@ -161,8 +185,7 @@ class Engine(Core):
             ring(poll.attendant_bell_end)
         if poll.draining and not poll.drain_begun:
             self.begin_drain()
-            for dialogue in list(lane.dialogues):
-                cython.cast(Dialogue, dialogue).leave(_RESTARTS)
+            self._end_dialogues()
         try:
             while collect(poll, 0) > 0 or poll.first != cython.NULL:
                 lane.stands_by = can_stand_by(self.service.loop)

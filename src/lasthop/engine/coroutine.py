@@ -16,8 +16,9 @@ from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
 from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
-from cython.cimports.lasthop.engine.scope import Parts, asks_for_websocket, build_scope, needs_environ
+from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
 from cython.cimports.lasthop.engine.standby import ELSEWHERE, ENDED, WAITS, Standby, own_task, stand_by
+from cython.cimports.lasthop.engine.weak import count_weak
 from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.time import CLOCK_MONOTONIC
 
@@ -29,7 +30,13 @@ _MOST_SPARES = cython.declare(cython.int, 64)
 @cython.exceptval(check=False)
 def _references(cycle: Cycle) -> cython.Py_ssize_t:
     """How many references there are to a cycle and its methods: more than at first means that the application kept one."""
-    return Py_REFCNT(cycle) + Py_REFCNT(cycle.receiver) + Py_REFCNT(cycle.sender)
+    return (
+        Py_REFCNT(cycle)
+        + Py_REFCNT(cycle.receiver)
+        + Py_REFCNT(cycle.sender)
+        + count_weak(cycle.receiver)
+        + count_weak(cycle.sender)
+    )
 
 
 @cython.cfunc
@@ -40,7 +47,6 @@ def _fresh(lane: Lane) -> Cycle:
     cycle.poll = lane.poll
     cycle.exchange = lane.fresh()
     cycle.exchange.retire_methods()
-    cycle.parts = Parts()
     cycle.receiver = cycle.receive
     cycle.sender = cycle.send
     return cycle
@@ -91,7 +97,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
         service.notice(UNSPOKEN, "unspoken", {}, "")
         is_websocket = False
     if is_websocket:
-        scope = build_scope(service, cython.address(lane.head), base, conn, environ, None)
+        scope = build_scope(service, cython.address(lane.head), base, conn, environ, True)
         lane.poll.count[REQUESTS] += 1
         lane.poll.count[IN_APPLICATION] += 1
         dialogue = open_dialogue(lane, conn, base, took, size, scope, environ)
@@ -106,7 +112,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
         lane.spare = cycle.next_spare
         cycle.next_spare = None
         lane.spares -= 1
-    scope = build_scope(service, cython.address(lane.head), base, conn, environ, cycle.parts)
+    scope = build_scope(service, cython.address(lane.head), base, conn, environ, False)
     lane.poll.count[REQUESTS] += 1
     lane.poll.count[IN_APPLICATION] += 1
     exchange = cycle.exchange
@@ -124,6 +130,7 @@ def call_coroutine(lane, conn, base, took, size, whole):
     cycle.lost = False
     cycle.with_trailers = False
     cycle.late = False
+    cycle.taking = False
     cycle.copying = False
     cycle.pushed = False
     cycle.dropped = 0

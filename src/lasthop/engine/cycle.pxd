@@ -7,7 +7,6 @@ from lasthop.engine.ending cimport Holder
 from lasthop.engine.exchange cimport Exchange
 from lasthop.engine.lane cimport Lane, Service
 from lasthop.engine.poll cimport Poll
-from lasthop.engine.scope cimport Parts
 
 # How far the reply is.
 cdef enum Stage:
@@ -34,7 +33,6 @@ cdef class Cycle(Holder):
     cdef bint late              # something is given and not sent, to be sent at the end of the round
     cdef int dropped            # messages since the peer went
     cdef int64_t began
-    cdef Parts parts            # of its scope
     cdef object next_spare      # while it serves no request
     # Bound methods, made once
     cdef object receiver
@@ -47,8 +45,8 @@ cdef class Cycle(Holder):
     cdef object _trailers(self, dict message)
     cdef object _drop(self)
     cdef object _pushed(self)
-    cdef int _check_length(self) except -1
     cdef int push(self) except -2
+    cdef void _note_pushed(self) noexcept
     cdef int _complete(self) except -1
     cdef int _account(self) except -1
     cdef int _leave(self) except -1

@@ -19,7 +19,7 @@ from cython.cimports.lasthop.engine.connection import (
     Conn,
 )
 from cython.cimports.lasthop.engine.ending import begin_linger, end, named, only_parent, seize, wake_all
-from cython.cimports.lasthop.engine.exchange import GONE, Exchange
+from cython.cimports.lasthop.engine.exchange import GONE, Exchange, as_bytes
 from cython.cimports.lasthop.engine.lane import BUFFER, Service
 from cython.cimports.lasthop.engine.later import later
 from cython.cimports.lasthop.engine.linux import (
@@ -128,10 +128,9 @@ class Dialogue:
         """The next message: websocket.connect, then what the peer says, at last websocket.disconnect."""
         return later(self, True)
 
-    def send(self, message):
-        """Take a message: websocket.accept, websocket.send, websocket.close, or a reply to a handshake that is denied."""
+    def take(self, message):
+        """A message: websocket.accept, websocket.send, websocket.close, or a reply to a handshake that is denied."""
         kind = message["type"]
-        only_parent(self.service)
         if kind == "websocket.accept":
             return self._accept(message)
         if self.lost and kind in _ANSWERS:
@@ -199,11 +198,7 @@ class Dialogue:
 
     def _denial(self, message):
         exchange: Exchange = self.exchange
-        body = message.get("body", b"")
-        if type(body) is not bytes:
-            if not isinstance(body, (bytearray, memoryview)):
-                raise TypeError(f"the body of a reply must be bytes, not {type(body).__name__}")
-            body = bytes(body)
+        body: bytes = as_bytes(message.get("body", b""), "the body of a reply")
         if message["type"] == "websocket.http.response.start":
             if self.step != ASKED:
                 raise RuntimeError("websocket.http.response.start was sent a second time")
@@ -213,15 +208,18 @@ class Dialogue:
                 message["status"],
                 message.get("headers", ()),
             )
+            exchange.unfinished = exchange.out.size
             exchange.started = True
             self.step = DENYING
             return NOTHING
         if self.step != DENYING:
             raise RuntimeError("websocket.http.response.body was sent before websocket.http.response.start")
         if message.get("more_body", False):
+            exchange.check_piece(len(body), False)
             exchange.give(body)
             self._push_head()
             return later(self, False) if exchange.unsent > _AHEAD else NOTHING
+        exchange.check_piece(len(body), True)
         if not exchange.head_out:
             exchange.end_head(len(body))
         exchange.give(body)
@@ -233,6 +231,7 @@ class Dialogue:
         exchange: Exchange = self.exchange
         exchange.out.size = 0
         exchange.out_at = 0
+        exchange.unfinished = 0
         put_start(cython.address(exchange.out), cython.address(exchange.reply), status, headers)
         exchange.started = True
         exchange.end_head(len(body))
@@ -276,12 +275,12 @@ class Dialogue:
         """Send what the peer takes: SENT, BLOCKED, or GONE, and then the connection is closed."""
         exchange: Exchange = self.exchange
         conn: cython.pointer(Conn) = self.conn
-        before: int64_t = exchange.unsent + (exchange.out.size - exchange.out_at)
+        before: int64_t = exchange.pending()
         sent: cython.int = exchange.flush()
         if sent == GONE:
             end(self.service, conn)
             return sent
-        if conn.phase == CALLED_SENDING and exchange.unsent + (exchange.out.size - exchange.out_at) < before:
+        if conn.phase == CALLED_SENDING and exchange.pending() < before:
             conn.deadline = self.poll.now + self.poll.reply_ns
         if self.writing is not None and self.exchange.unsent <= _LOW:
             wake_all(self.writing)
@@ -347,15 +346,15 @@ class Dialogue:
         """The connection waits for what comes next. It is BUSY, and ours."""
         exchange: Exchange = self.exchange
         conn: cython.pointer(Conn) = self.conn
-        if exchange.out.size or exchange.unsent:
+        if exchange.pending():
             if self._push() == GONE:
                 return 0
-        if self.step == TALKING and exchange.out.size == 0:
+        if self.step == TALKING and not exchange.pending():
             # What the handshake took is needed no more: there may be many of us, who mostly wait.
             free_out(cython.address(exchange.out))
             if exchange.intake.source_at == exchange.intake.source_end:
                 exchange.intake = self.lane.exchange.intake
-        if exchange.unsent or exchange.out_at < exchange.out.size:
+        if exchange.pending():
             if conn.phase == CALLED_SENDING:
                 rest_until(self.poll, conn, CALLED_SENDING, conn.deadline)
             else:

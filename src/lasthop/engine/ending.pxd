@@ -15,7 +15,9 @@ cdef class Holder:
     cdef dict environ           # for the access log, or None
     cdef object reading         # a future of who waits in receive(), a list of several, or None
     cdef object writing         # the same in send()
+    cdef bint taking            # a message of the application's is being taken
 
+    cdef object take(self, dict message)
     cdef object message(self)
     cdef bint has_room(self) except -1
     cdef object wait(self, bint receiving)

@@ -49,6 +49,22 @@ _LINGER_NS = cython.declare(int64_t, 3000000000)
 class Holder:
     """Whoever has a connection while a coroutine of the application runs."""
 
+    def send(self, message):
+        """Take a message of the application's, and give what it is to await. Raises what the message is to blame for."""
+        only_parent(self.service)
+        if self.taking:
+            raise RuntimeError("a message was sent while the one before it was still looked at")
+        # What a message is made of may be code of the application's, such as a generator of headers.
+        self.taking = True
+        try:
+            return self.take(message if type(message) is dict else dict(message))
+        finally:
+            self.taking = False
+
+    def take(self, message):
+        """What `send` is given, one at a time."""
+        raise NotImplementedError
+
     def message(self):
         """What there is to be received now; None when it has to be waited for."""
         raise NotImplementedError
@@ -92,8 +108,11 @@ class Holder:
 
 
 def named(scope):
-    """A request in a line of the log."""
-    return f"{scope.get('method', 'WebSocket')} {scope.get('path')!r}"
+    """A request in a line of the log, whatever the application has put into its scope."""
+    try:
+        return f"{scope.get('method', 'WebSocket')} {scope.get('path')!r}"
+    except BaseException as error:
+        return f"a request whose scope cannot be shown ({type(error).__name__})"
 
 
 def only_parent(service):

@@ -22,6 +22,7 @@ cdef class Exchange:
     # The reply
     cdef Out out                # head and small pieces of the body, to be sent first
     cdef Py_ssize_t out_at
+    cdef Py_ssize_t unfinished  # bytes at the end of `out` that are a head which is not made: they do not leave
     cdef list parts             # large pieces, to be sent after `out`, in order
     cdef Py_ssize_t part        # the first of them that is not wholly sent
     cdef Py_ssize_t part_at
@@ -58,7 +59,10 @@ cdef class Exchange:
     cdef int give_break(self) except -1
     cdef int give_trailer(self, bytes lines) except -1
     cdef int take_back(self) except -1
+    cdef int check_piece(self, int64_t size, bint last) except -1
+    cdef int check_length(self) except -1
     cdef int give_end(self) except -1
+    cdef int64_t pending(self) noexcept
     cdef int flush(self) except -2
     cdef int _blocked(self) except -2
     cdef int _queue(self, bytes piece) except -1
@@ -69,3 +73,5 @@ cdef class Exchange:
     cdef void forget(self) noexcept
     cdef void retire(self) noexcept
     cdef void retire_methods(self) noexcept
+
+cdef bytes as_bytes(object value, str what)

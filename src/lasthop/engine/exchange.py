@@ -7,6 +7,8 @@ the connection is ready again.
 **Sending.** Small pieces are gathered in `out`; pieces of COPIED bytes and more are sent from where the application put them (`sendmsg`), files by
 `sendfile`. What the peer does not take at once stays here and is sent when epoll says so, by whatever thread is free: only an *iterable* that has
 more than AHEAD bytes under way holds its thread, since code of the application is only ever run where it began (thread-locals, context variables).
+
+This module is long because what was given of a reply and what of it was sent are one state, for WSGI and for ASGI.
 """
 
 import io
@@ -78,6 +80,7 @@ class Exchange:
         self.conn = conn
         self.out.size = 0
         self.out_at = 0
+        self.unfinished = 0
         self.body_bytes = 0
         self.reply.status = 0
         self.minor = head.minor
@@ -104,6 +107,7 @@ class Exchange:
             self.part = 0
             self.part_at = 0
         self.unsent = 0
+        self.unfinished = 0
         self.file = None
         self.file_left = 0
         if self.out.room > 65536:
@@ -201,6 +205,7 @@ class Exchange:
         put_end(
             cython.address(self.out), reply, self.framing, length, self.poll.date, self.minor, self.keep_alive
         )
+        self.unfinished = 0
         self.head_out = True
         self.intake.answered = True
         return 0
@@ -329,6 +334,7 @@ class Exchange:
         """Nothing of what was given has left, and nothing of it shall: another reply is to be given."""
         self.out.size = 0
         self.out_at = 0
+        self.unfinished = 0
         self.parts = []
         self.part = 0
         self.part_at = 0
@@ -338,6 +344,36 @@ class Exchange:
         self.silent = False
         self.overrun = False
         return 0
+
+    def check_piece(self, size, last):
+        """May a piece of the body of so many bytes be given, as the last one? RuntimeError if the body is not as long as the application said."""
+        total: int64_t = self.body_bytes + size
+        status: cython.int = self.reply.status
+        if self.reply.length < 0 or self.is_head or status == 204 or status == 205 or status == 304:
+            return 0
+        if total > self.reply.length:
+            self.keep_alive = False
+            raise RuntimeError(
+                f"the body of the reply is longer than its Content-Length of {self.reply.length} bytes"
+            )
+        if last and total < self.reply.length:
+            raise RuntimeError(
+                f"the body of the reply is {self.reply.length - total} bytes shorter than its Content-Length of {self.reply.length}"
+            )
+        return 0
+
+    def check_length(self):
+        """What was given must be as long as the application said: else the peer could take what follows for a part of it. RuntimeError if it is not."""
+        if not self.overrun and (self.framing != BY_LENGTH or self.left == 0 or self.silent):
+            return 0
+        self.keep_alive = False
+        if self.overrun:
+            raise RuntimeError(
+                f"the body of the reply is longer than its Content-Length of {self.promised} bytes"
+            )
+        raise RuntimeError(
+            f"the body of the reply is {self.left} bytes shorter than its Content-Length of {self.promised}"
+        )
 
     def give_end(self):
         """The body is complete as far as the application is concerned. A reply that fell short of its length cannot keep the connection."""
@@ -350,8 +386,13 @@ class Exchange:
                 self._queue(b"0\r\n\r\n")
         return 0
 
+    def pending(self):
+        """Bytes that are given, and may leave, and have not; without those of a file."""
+        return self.unsent + (self.out.size - self.unfinished - self.out_at)
+
     def flush(self):
         """Send what the peer takes: SENT, BLOCKED or GONE."""
+        whole: cython.Py_ssize_t = self.out.size - self.unfinished
         n: cython.Py_ssize_t
         count: cython.Py_ssize_t
         i: cython.Py_ssize_t
@@ -360,11 +401,11 @@ class Exchange:
         message: msghdr
         piece: bytes
         if self.unsent == 0:
-            while self.out_at < self.out.size:
+            while self.out_at < whole:
                 n = send(
                     fd,
                     self.out.data + self.out_at,
-                    cython.cast(cython.size_t, self.out.size - self.out_at),
+                    cython.cast(cython.size_t, whole - self.out_at),
                     MSG_NOSIGNAL,
                 )
                 if n < 0:
@@ -400,7 +441,7 @@ class Exchange:
                         continue
                     return self._blocked() if errno == EAGAIN else GONE
                 self._advance(n)
-        if self.out.size:
+        if self.out.size and not self.unfinished:
             self.out.size = 0
             self.out_at = 0
         if self.part:
@@ -474,7 +515,7 @@ class Exchange:
         left: int64_t = 0
         before: int64_t = -1
         while result == BLOCKED:
-            left = self.unsent + (self.out.size - self.out_at) + self.file_left
+            left = self.pending() + self.file_left
             if left <= most:
                 break
             if left != before:
@@ -491,3 +532,10 @@ class Exchange:
                 return GONE
             result = self.flush()
         return result
+
+
+def as_bytes(value, what):
+    """What an ASGI application may give as bytes, as such. TypeError for anything else: `what` says what it was to be."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{what} must be bytes, not {type(value).__name__}")
+    return bytes(value)

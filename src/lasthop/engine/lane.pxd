@@ -19,6 +19,7 @@ cdef class Service:
     cdef void* template_at[MOST_LISTENERS]  # the same, without a look at the list
     cdef list scopes            # of an ASGI application: the template of the scope, one a listener; None for WSGI
     cdef dict scope_peers       # the same, with a process in them
+    cdef list last_fields       # by the number of their names: what requests had last, as scopes have it (scope.py)
     cdef object loop            # the event loop, while it serves
     cdef object websocket       # makes a WebSocket session of a handshake, or None
     cdef object state           # the lifespan's, or None

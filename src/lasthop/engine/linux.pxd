@@ -138,6 +138,11 @@ cdef extern from "<time.h>" nogil:
     int clock_getcpuclockid(int pid, int* clock)
 
 cdef extern from "Python.h":
+    ctypedef struct PyWeakReference:
+        PyWeakReference* wr_next
+    ctypedef struct TypeOf "PyTypeObject":
+        Py_ssize_t tp_weaklistoffset
+    TypeOf* Type "Py_TYPE"(object)
     PyObject* PyDict_SetDefault(object, object key, object value) except NULL
     bint PyCoro_CheckExact(object)
     object PyObject_GenericGetDict(object, void* closure)

@@ -5,11 +5,13 @@ Knows a request's head and who sent it; makes a dict, as a copy of the listener'
 `forwarded`'s business: where it says anything, or something is to be said of it, the environ is made too, and the scope takes it from there.
 """
 
+from urllib.parse import quote
+
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.cpython.dict import PyDict_CheckExact, PyDict_Copy, PyDict_Next, PyDict_Size
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
+from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.environ import is_trusted, write_address
@@ -29,45 +31,71 @@ _methods = cython.declare(
 )
 _UPGRADE = cython.declare(cython.int, KNOWN_NAMES.index(b"upgrade"))
 _CONNECTION = cython.declare(cython.int, KNOWN_NAMES.index(b"connection"))
+_REPEATED = cython.declare(
+    frozenset,
+    frozenset(
+        KNOWN_NAMES.index(name)
+        for name in b"host connection content-type x-forwarded-proto x-forwarded-host x-forwarded-port accept accept-charset accept-encoding"
+        b" accept-language cache-control dnt origin pragma priority save-data sec-ch-ua sec-ch-ua-arch sec-ch-ua-mobile sec-ch-ua-model"
+        b" sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te upgrade-insecure-requests user-agent via"
+        b" x-requested-with".split()
+    ),
+)
+"""Fields that one request after another sends alike, and that are no secrets: what they were last is kept."""
+_is_repeated = cython.declare(cython.bint[128])
+_LONGEST_REPEATED = cython.declare(cython.Py_ssize_t, 256)
 _MOST_TEMPLATES = cython.declare(cython.Py_ssize_t, 64)
 """Processes whose templates are kept for their next connections: fronts have few."""
+
+
+@cython.cfunc
+def _fill_repeated() -> cython.void:
+    known: cython.int
+    for known in range(cython.cast(cython.int, len(KNOWN_NAMES))):
+        _is_repeated[known] = known in _REPEATED
+
+
+_fill_repeated()
 
 
 class Template:
     pass
 
 
-class Parts:
-    def __cinit__(self):
-        self.extensions = {}
-        self.asgi = {}
+class Own:
+    def __cinit__(self, pristine):
+        place: cython.Py_ssize_t = 0
+        if len(pristine) > MOST_ENTRIES:
+            raise ValueError(f"{len(pristine)} entries; {MOST_ENTRIES} at most")
+        self.pristine = pristine
+        while PyDict_Next(pristine, cython.address(place), self.keys + self.size, self.values + self.size):
+            self.size += 1
 
+    def is_unused(self):
+        """Has nobody any of the dict any more, and is it as it was made?"""
+        place: cython.Py_ssize_t = 0
+        i: cython.int = 0
+        key: cython.pointer(PyObject) = cython.NULL
+        value: cython.pointer(PyObject) = cython.NULL
+        if self.made is None:
+            return False
+        if (
+            cython.cast(cython.pointer(PyObject), self.made).ob_refcnt != 2
+            or PyDict_Size(self.made) != self.size
+        ):
+            return False  # the template's scope has it, and we
+        while PyDict_Next(self.made, cython.address(place), cython.address(key), cython.address(value)):
+            if key != self.keys[i] or (value != self.values[i] and not _is_new(value)):
+                return False
+            i += 1
+        return True
 
-@cython.cfunc
-def _copy(template: dict) -> dict:
-    """With the options of each extension its own, too: they are empty dicts."""
-    made: dict = {}
-    for key, value in template.items():
-        made[key] = {} if type(value) is dict and not value else value
-    return made
-
-
-@cython.cfunc
-def _again(used: dict, template: dict) -> dict:
-    """A copy of `template` for one request: `used`, if nobody has any of it any more and it is still such a copy."""
-    place: cython.Py_ssize_t = 0
-    there: cython.Py_ssize_t = 0
-    key: cython.pointer(PyObject) = cython.NULL
-    value: cython.pointer(PyObject) = cython.NULL
-    same_key: cython.pointer(PyObject) = cython.NULL
-    same_value: cython.pointer(PyObject) = cython.NULL
-    if Py_REFCNT(used) != 2 or PyDict_Size(used) != PyDict_Size(template):
-        return _copy(template)
-    while PyDict_Next(template, cython.address(place), cython.address(key), cython.address(value)):
-        PyDict_Next(used, cython.address(there), cython.address(same_key), cython.address(same_value))
-        if key != same_key or (value != same_value and not _is_new(same_value)):
-            return _copy(template)
-    return used
+    def make(self):
+        """With the options of each extension its own, too: they are empty dicts."""
+        self.made = {}
+        for key, value in self.pristine.items():
+            self.made[key] = {} if type(value) is dict and not value else value
+        return self.made
 
 
 @cython.cfunc
@@ -84,15 +112,17 @@ def _is_new(options: cython.pointer(PyObject)) -> cython.bint:
 def template_of(server, root_path, has_state):
     """Of a listener: `server` is its address and port, or its path and None."""
     template: Template = Template()
-    template.asgi = {"version": "3.0", "spec_version": "2.3"}
-    template.extensions = {
-        "http.response.pathsend": {},
-        "http.response.zerocopysend": {},
-        "http.response.trailers": {},
-        "http.response.early_hint": {},
-    }
+    template.asgi = Own({"version": "3.0", "spec_version": "2.3"})
+    template.extensions = Own(
+        {
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.trailers": {},
+            "http.response.early_hint": {},
+        }
+    )
     template.root = root_path
-    template.raw_root = root_path.encode()
+    template.raw_root = quote(root_path, safe="/:@!$&'()*+,;=~").encode()
     template.scope = {
         "type": "http",
         "asgi": None,
@@ -128,11 +158,13 @@ def _template(service: Service, conn: cython.pointer(Conn)) -> Template:
         template = service.scope_peers.get(key)
         if template is None:
             template = Template()
-            template.scope = of_listener.scope
-            template.asgi = of_listener.asgi
+            template.scope = PyDict_Copy(of_listener.scope)
+            template.asgi = Own(of_listener.asgi.pristine)
             template.root = of_listener.root
             template.raw_root = of_listener.raw_root
-            template.extensions = of_listener.extensions | {"lasthop.peer": note_of(cython.address(conn.who))}
+            template.extensions = Own(
+                of_listener.extensions.pristine | {"lasthop.peer": note_of(cython.address(conn.who))}
+            )
             if len(service.scope_peers) >= _MOST_TEMPLATES:
                 service.scope_peers.clear()
             service.scope_peers[key] = template
@@ -187,6 +219,19 @@ def _piece(text: cython.p_const_uchar, size: cython.Py_ssize_t) -> bytes:
 
 
 @cython.cfunc
+def _repeated(last: list, known: cython.int, value: cython.p_const_uchar, size: cython.Py_ssize_t) -> tuple:
+    """The field as a pair of name and value: the one that the request before had, if it is the same."""
+    pair: tuple = cython.cast(tuple, last[known])
+    if pair is not None:
+        before: bytes = cython.cast(bytes, pair[1])
+        if PyBytes_GET_SIZE(before) == size and memcmp(PyBytes_AS_STRING(before), value, size) == 0:
+            return pair
+    pair = (cython.cast(bytes, _names[known]), _piece(value, size))
+    last[known] = pair
+    return pair
+
+
+@cython.cfunc
 def _headers(
     service: Service,
     head: cython.pointer(cython.const[Head]),
@@ -212,6 +257,9 @@ def _headers(
                 continue
             if known == HOST and head.authority_size:
                 continue  # RFC 9112, 3.2.2: the target's authority stands for it
+            if _is_repeated[known] and field.value_size <= _LONGEST_REPEATED:
+                headers.append(_repeated(service.last_fields, known, buf + field.value, field.value_size))
+                continue
             name = cython.cast(bytes, _names[known])
         else:
             if field.name_size == 5 and same_word(buf + field.name, 5, b"proxy"):
@@ -284,22 +332,25 @@ def asks_for_websocket(head, buf):
     return upgrade and connection
 
 
-def build_scope(service, head, buf, conn, environ, parts):
+@cython.cfunc
+def _copy_of(template: Template) -> dict:
+    """A scope that shares nothing with those before it which could be changed. What it has of its own, the template's dict has till the next."""
+    if not template.asgi.is_unused():
+        template.scope["asgi"] = template.asgi.make()
+    if not template.extensions.is_unused():
+        template.scope["extensions"] = template.extensions.make()
+    return PyDict_Copy(template.scope)
+
+
+def build_scope(service, head, buf, conn, environ, is_websocket):
     """A new scope for the request whose head lies in `buf`; `environ` is what `build_environ` made of it, or None."""
     template: Template = _template(service, conn)
-    scope: dict = PyDict_Copy(template.scope)
+    scope: dict = _copy_of(template)
     headers: list = _headers(service, head, buf, conn, environ)
     raw: bytes
     if head.authority_size:
         headers.insert(0, (b"host", _piece(buf + head.authority, head.authority_size)))
     scope["headers"] = headers
-    if parts is None:
-        scope["asgi"] = PyDict_Copy(template.asgi)
-    else:
-        parts.extensions = _again(parts.extensions, template.extensions)
-        parts.asgi = _again(parts.asgi, template.asgi)
-        scope["extensions"] = parts.extensions
-        scope["asgi"] = parts.asgi
     if head.path_size:
         raw = _piece(buf + head.path, head.path_size)
         path = (
@@ -308,12 +359,12 @@ def build_scope(service, head, buf, conn, environ, parts):
             else PyUnicode_DecodeUTF8(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw), b"replace")
         )
     elif head.target_size == 1 and buf[head.target] == 0x2A:
-        raw = b"*"
+        raw = b"*"  # the server itself: no path, before which anything could stand
         path = "*"
     else:
         raw = b"/"
         path = "/"
-    if template.raw_root:
+    if template.raw_root and path != "*":
         path = template.root + path
         raw = template.raw_root + raw
     scope["path"] = path
@@ -332,11 +383,11 @@ def build_scope(service, head, buf, conn, environ, parts):
         _believe(scope, environ, headers)
     if service.state is not None:
         scope["state"] = PyDict_Copy(service.state)
-    if parts is None:
+    if is_websocket:
         scope["type"] = "websocket"
         scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
         del scope["method"]
         scope["extensions"] = {"websocket.http.response": {}}
-        if "lasthop.peer" in template.extensions:
-            scope["extensions"]["lasthop.peer"] = template.extensions["lasthop.peer"]
+        if "lasthop.peer" in template.extensions.pristine:
+            scope["extensions"]["lasthop.peer"] = template.extensions.pristine["lasthop.peer"]
     return scope

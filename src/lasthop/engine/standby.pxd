@@ -23,8 +23,10 @@ cdef class Standby:
     cdef Rest rest
     cdef dict attributes        # the task's, none
     cdef Py_ssize_t weakly      # weak references to the task: asyncio's own
-    cdef Py_ssize_t references  # to the task, as it stands by
-    cdef Py_ssize_t to_context  # to its context
+    cdef Py_ssize_t to_this     # references to the coroutine that the task has, as it stands by
+    cdef Py_ssize_t to_rest
+    cdef Py_ssize_t to_task
+    cdef Py_ssize_t to_context
     cdef object wakeup          # has the task go on
     cdef object coroutine
     cdef object awaited         # what the coroutine waits for, and the task does not know yet

@@ -6,7 +6,7 @@ Knows tasks and coroutines; nothing of requests. An application is called here, 
 has left the task as it was, the next one takes it. If it waits, the task goes on with it to its end, as if it had begun it: it is a common `asyncio.Task`,
 whose coroutine is a `Standby`, which is the request's. So a task is made only for those that wait.
 
-**As it was** means: nobody holds the task or its context, weakly neither; the task has no callback and no attribute, was not cancelled, and the context has
+**As it was** means: nobody holds the task, its coroutine or its context, weakly neither; the task has no callback and no attribute, was not cancelled, and the context has
 no more in it. Else the task ends as it would have. Its name is new each time.
 
 **Standing by** is a wait, for a `Rest`: the task knows how to go on from the beginning. Until Python 3.12 a task cannot begin at once: it asks its loop's
@@ -16,7 +16,6 @@ no more in it. Else the task ends as it would have. Its name is new each time.
 import asyncio
 import gc
 import sys
-import weakref
 from asyncio.tasks import _enter_task, _leave_task
 
 import cython
@@ -24,7 +23,7 @@ from cython.cimports.cpython.contextvars import PyContext_Enter, PyContext_Exit
 from cython.cimports.cpython.exc import PyErr_Fetch, PyErr_NormalizeException, PyErr_SetObject
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT, Py_XDECREF
-from cython.cimports.cpython.unicode import PyUnicode_DecodeASCII
+from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_New
 from cython.cimports.lasthop.engine.linux import (
     PYGEN_ERROR,
     PYGEN_NEXT,
@@ -35,12 +34,12 @@ from cython.cimports.lasthop.engine.linux import (
     PyObject_GenericGetDict,
 )
 from cython.cimports.lasthop.engine.ready import TypeObject, as_raised
+from cython.cimports.lasthop.engine.weak import count_weak
 from cython.cimports.libc.string import memcpy
 
 _Task = cython.declare(object, asyncio.Task)
 _enter = cython.declare(object, _enter_task)
 _leave = cython.declare(object, _leave_task)
-_count_weak = cython.declare(object, weakref.getweakrefcount)
 _EAGER = cython.declare(cython.bint, sys.version_info >= (3, 12))
 _AT_ONCE = cython.declare(dict, {"eager_start": True} if _EAGER else {})
 _SOON = cython.declare(str, "call_soon")
@@ -73,12 +72,14 @@ class Rest:
         standby: Standby = self.standby
         if standby is None:
             return False
-        if standby.stage != _IDLE:
+        wakeup: object = standby.wakeup
+        if standby.stage == _FIRST or wakeup is None:
             standby.cancelled = True
             return False
         standby.stage = _OVER
+        standby.wakeup = None
         standby.error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
-        standby.loop.call_soon(standby.wakeup, self, context=standby.pristine)
+        standby.loop.call_soon(wakeup, self, context=standby.pristine)
         return True
 
     def result(self):
@@ -121,7 +122,6 @@ class Standby:
                 return awaited
         if self.stage == _RUNS:
             return self.coroutine.throw(raised)
-        self.stage = _OVER
         raise raised if self.error is None else self.error
 
     def close(self):
@@ -138,9 +138,12 @@ class Standby:
 
     def _is_unknown(self):
         return (
-            Py_REFCNT(self.task) == self.references
+            Py_REFCNT(self) == self.to_this  # `Task.get_coro` gives it
+            and Py_REFCNT(self.rest) == self.to_rest
+            and Py_REFCNT(self.task) == self.to_task
             and Py_REFCNT(self.context) == self.to_context
-            and _count_weak(self.task) == self.weakly
+            and count_weak(self.task) == self.weakly
+            and count_weak(self.context) == 0
         )
 
     def begin(self, application, scope, receive, send):
@@ -227,7 +230,11 @@ class Standby:
         wakeup: object = self.wakeup
         rest: Rest = self.rest
         self._forget()
-        PyContext_Enter(self.context)
+        try:
+            PyContext_Enter(self.context)
+        except RuntimeError:  # somebody who found it runs in it, in another thread
+            self.loop.call_soon(wakeup, rest)
+            return 0
         try:
             wakeup(rest)
         except (SystemExit, KeyboardInterrupt):  # a task raises them besides
@@ -319,9 +326,11 @@ def _next_name() -> str:
         at -= 1
         text[at] = 48 + left % 10
         left //= 10
-    at -= 8
-    memcpy(text + at, "request-", 8)
-    return PyUnicode_DecodeASCII(text + at, 32 - at, cython.NULL)
+    name: str = PyUnicode_New(8 + 32 - at, 127)
+    to: cython.p_char = cython.cast(cython.p_char, PyUnicode_1BYTE_DATA(name))
+    memcpy(to, "request-", 8)
+    memcpy(to + 8, text + at, 32 - at)
+    return name
 
 
 def _hear(task):
@@ -365,9 +374,11 @@ def stand_by(loop, pristine):
     else:
         standby.task = _begun(standby, loop)
     standby.name = standby.task.set_name
-    standby.weakly = _count_weak(standby.task)
+    standby.weakly = count_weak(standby.task)
     standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
-    standby.references = Py_REFCNT(standby.task)
+    standby.to_this = Py_REFCNT(standby)
+    standby.to_rest = Py_REFCNT(standby.rest)
+    standby.to_task = Py_REFCNT(standby.task)
     standby.to_context = Py_REFCNT(standby.context)
     return standby
 

@@ -301,13 +301,13 @@ def _park(lane: Lane, conn: cython.pointer(Conn), exchange: Exchange) -> cython.
 def _resume(lane: Lane, conn: cython.pointer(Conn), events: uint32_t) -> cython.int:
     """The peer takes more of its reply, or is gone."""
     exchange: Exchange = cython.cast(Exchange, conn.exchange)
-    before: int64_t = exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at)
+    before: int64_t = exchange.pending() + exchange.file_left
     sent: cython.int
     if events & EPOLLIN:
         conn.drained = False  # there is something to read, later
     sent = exchange.flush()
     if sent == BLOCKED:
-        if exchange.unsent + exchange.file_left + (exchange.out.size - exchange.out_at) < before:
+        if exchange.pending() + exchange.file_left < before:
             conn.deadline = lane.poll.now + lane.poll.reply_ns
         rest_until(lane.poll, conn, SENDING, conn.deadline)
     elif sent == GONE:

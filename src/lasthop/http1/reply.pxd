@@ -18,6 +18,7 @@ cdef struct Reply:
     bint dated          # the application gave Date
     bint named          # the application gave Server
     bint closing        # the application gave Connection: close
+    bint upgrading      # 426, and the application gave Upgrade
 
 cdef void free_out(Out* out) noexcept nogil
 cdef int reserve(Out* out, Py_ssize_t more) except -1

@@ -13,6 +13,7 @@ from http import HTTPStatus
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cython.cimports.cpython.list import PyList_GET_SIZE
+from cython.cimports.cpython.long import PyLong_AsLongLong
 from cython.cimports.cpython.mem import PyMem_RawFree, PyMem_RawRealloc
 from cython.cimports.cpython.tuple import PyTuple_GET_SIZE
 from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND
@@ -168,6 +169,8 @@ def _take_special(
         if same_word(text, count, b"close"):
             reply.closing = True
         return 1
+    elif size == 7 and reply.status == 426 and same_word(name, size, b"upgrade"):
+        reply.upgrading = True  # RFC 9110, 15.5.22: such a reply must say what is asked for
     elif (
         (size == 17 and same_word(name, size, b"transfer-encoding"))
         or (size == 10 and same_word(name, size, b"keep-alive"))
@@ -189,6 +192,7 @@ def put_head(out, reply, status, headers):
     reply.dated = False
     reply.named = False
     reply.closing = False
+    reply.upgrading = False
     try:
         _put_status(out, reply, status)
         if not isinstance(headers, list):
@@ -258,13 +262,23 @@ _lines = cython.declare(list, [None] * 1000)
 
 
 @cython.cfunc
-def _line_of(status: object) -> bytes:
-    number: cython.int
+@cython.exceptval(-1)
+def _number_of(status: object) -> cython.int:
+    """A status as a number, whatever a class of its own makes of comparisons."""
+    number: int64_t = -1
     if not isinstance(status, int):  # http.HTTPStatus is one
         raise TypeError(f"the status must be an int, not {type(status).__name__}")
-    if not 200 <= status <= 999:
-        raise ValueError(f"a status is a number from 200 to 999: {status}")
-    number = status
+    try:
+        number = PyLong_AsLongLong(status)
+    except OverflowError:
+        pass
+    if not 200 <= number <= 999:
+        raise ValueError(f"a status is a number from 200 to 999: {status!r}")
+    return cython.cast(cython.int, number)
+
+
+@cython.cfunc
+def _line_of(number: cython.int) -> bytes:
     if _lines[number] is None:
         _lines[number] = b"HTTP/1.1 %d %b\r\n" % (number, _REASONS.get(number, b""))
     return cython.cast(bytes, _lines[number])
@@ -273,12 +287,14 @@ def _line_of(status: object) -> bytes:
 def put_start(out, reply, status, headers):
     """As `put_head`, of what ASGI gives: the status is a number, names and values are bytes."""
     before: cython.Py_ssize_t = out.size
-    line: bytes = _line_of(status)
-    reply.status = status
+    number: cython.int = _number_of(status)
+    line: bytes = _line_of(number)
+    reply.status = number
     reply.length = -1
     reply.dated = False
     reply.named = False
     reply.closing = False
+    reply.upgrading = False
     try:
         put(out, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
         for header in headers:
@@ -350,6 +366,9 @@ def put_end(out, reply, framing, length, date, minor, keep_alive):
     if not reply.named:
         memcpy(to, b"Server: lasthop\r\n", 17)
         to += 17
+    if reply.upgrading:
+        memcpy(to, b"Connection: upgrade\r\n", 21)  # RFC 9110, 7.8
+        to += 21
     if not keep_alive:
         memcpy(to, b"Connection: close\r\n", 19)
         to += 19

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from logging import getLogger
 from typing import Any, Literal
 
+from lasthop.engine.patience import wait_for
 from lasthop.errors import ApplicationFailed
 from lasthop.server.target import users_traceback
 
@@ -44,10 +45,10 @@ class Lifespan:
         if self._mode == "off":
             return
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
-        self._told: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="lifespan")
-        answer = await self._told.get()
+        answer = await self._answer
         self._phase = ""
         if answer is None:
             error = self._failure
@@ -75,15 +76,17 @@ class Lifespan:
         if self._task is None:
             return
         self._phase = "shutdown"
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._task.done():
+            self._answer.set_result(None)
         self._messages.put_nowait({"type": "lifespan.shutdown"})
-        try:
-            async with asyncio.timeout(max(seconds - CLEARING_SECONDS, 0.1)):
-                answer = await self._told.get()
-        except TimeoutError:
+        await wait_for([self._answer], max(seconds - CLEARING_SECONDS, 0.1))
+        if not self._answer.done():
             log.error(
                 "the application's lifespan has not ended within %g s; it is cancelled", round(seconds, 1)
             )
         else:
+            answer = self._answer.result()
             if answer is None and self._failure is not None and not self._told_of:
                 log.error("the application's lifespan failed at its end", exc_info=self._failure)
             elif answer is not None and answer["type"] == "lifespan.shutdown.failed":
@@ -97,15 +100,16 @@ class Lifespan:
         task, self._task = self._task, None
         if task is None:
             return
-        await asyncio.wait({task}, timeout=CLEARING_SECONDS / 4)
+        await wait_for([task], CLEARING_SECONDS / 4)
         task.cancel()
-        await asyncio.wait({task}, timeout=CLEARING_SECONDS / 4)
+        await wait_for([task], CLEARING_SECONDS / 4)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self._application(scope, self._messages.get, self._send)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            self._failure = error
             raise
         except BaseException as error:  # whatever it is, whoever waits is told
             self._failure = error
@@ -115,12 +119,13 @@ class Lifespan:
             elif isinstance(error, (SystemExit, KeyboardInterrupt)):
                 log.error("the application's lifespan raised %s", type(error).__name__)
         finally:
-            self._told.put_nowait(None)
+            if not self._answer.done():
+                self._answer.set_result(None)
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind not in _KINDS:
             raise RuntimeError(f"a lifespan has no message of type {kind!r}")
-        if not self._phase or not kind.startswith(f"lifespan.{self._phase}"):
+        if self._answer.done() or not kind.startswith(f"lifespan.{self._phase}"):
             raise RuntimeError(f"{kind!r} was sent when it answers nothing")
-        self._told.put_nowait(message)
+        self._answer.set_result(message)

@@ -93,6 +93,7 @@ class Looped:
             except BaseException as error:
                 stopped = isinstance(error, SystemExit | KeyboardInterrupt | RuntimeError)
                 if task.done() or loop.is_closed() or not stopped:
+                    self._engine.stop()
                     raise  # whatever else comes out of a loop says that it cannot turn any more
                 log.error("the application stopped the event loop (%r); it goes on", error)
 
@@ -110,16 +111,21 @@ class Looped:
 
     def _cut_off(self) -> None:
         """What has not ended in its time is cancelled."""
+        self._name_unfinished("requests and tasks that have not ended in time are cancelled")
+        self._engine.stop()
+
+    def _name_unfinished(self, what: str) -> None:
         if left := self._engine.unfinished():
             named = ", ".join(left[:MOST_NAMED]) + (", ..." if len(left) > MOST_NAMED else "")
-            log.warning(
-                "requests and tasks that have not ended in time are cancelled: %d: %s", len(left), named
-            )
-        self._engine.stop()
+            log.warning("%s: %d: %s", what, len(left), named)
 
     def stop(self) -> None:
         """End soon: what still runs is cancelled."""
         self._until = min(self._until, time.monotonic() + 1)
+        with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+            self._runner.get_loop().call_soon_threadsafe(
+                self._name_unfinished, "the server ends at once: requests and tasks are cancelled"
+            )
         self._engine.stop()
 
     def close(self) -> None:
