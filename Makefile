@@ -20,7 +20,7 @@ demo: setup                             ## serve the example on both links, say 
 test: setup .venv/.tests                ## what must hold before a change goes in: `make test ARGS=tests/link`
 	@$(PYTHON) -m tools.debian test
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n 2 -m beside $(ARGS) || [ $$? = 5 ]  # 5: ARGS names none of these
+	$(BIN)/python -m pytest -n 4 -m beside $(ARGS) || [ $$? = 5 ]  # 5: ARGS names none of these
 	$(BIN)/python -m pytest -m "not beside" $(ARGS) || [ $$? = 5 ]
 
 check: setup .venv/.tests               ## everything but the tests: lint, format, types, generated pages

@@ -39,7 +39,7 @@ BESIDE = (
     "fronts/", "server/test_socket_file.py", "server/test_supervisor.py", "server/test_takeover.py", "live/test_kill.py", "live/test_matrix.py",
     "live/test_reload.py", "live/test_takeover.py", "live/test_frameworks.py", "live/test_hostile.py", "live/test_smuggling.py", "live/test_upload.py", "live/test_validator.py",
 )  # fmt: skip
-"""Tests that mostly wait, and neither measure nor look at the whole machine: `make test` runs them two at a time."""
+"""Tests that mostly wait, and neither measure nor look at the whole machine: `make test` runs them four at a time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
