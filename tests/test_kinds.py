@@ -219,3 +219,10 @@ def test_reads_where_the_status_is_told(value: object, address: str) -> None:
 def test_refuses_where_no_status_can_be_told(value: object) -> None:
     with pytest.raises(Misfit):
         kind(kinds.StatusAddress).read(value)
+
+
+@pytest.mark.parametrize("text", ["shop", "/shop\n", "/a\0b", 7])
+def test_refuses_what_is_no_root_path(text: object) -> None:
+    with pytest.raises(Misfit):
+        kind(kinds.RootPath).read(text)
+    assert "/mein café" == kind(kinds.RootPath).read("/mein café/")

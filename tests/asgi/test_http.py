@@ -67,6 +67,22 @@ def test_a_path_is_unescaped_and_the_raw_one_is_kept(start: Start) -> None:
     assert "'http_version': '1.0'" in text
 
 
+def test_the_root_path_stands_escaped_before_raw_paths_and_not_before_the_server_itself(start: Start) -> None:
+    server = start(
+        "applications:show_scope", "--interface", "asgi", "--lifespan", "off", "--root-path", "/mein café"
+    )
+    raw = connect(server)
+    raw.get("/x", "Connection: close\r\n")
+    text = body_of(raw.rest()).decode()
+    assert "'path': '/mein café/x'" in text
+    assert "'raw_path': b'/mein%20caf%C3%A9/x'" in text
+    raw = connect(server)
+    raw.get("*", "Connection: close\r\n", method="OPTIONS")
+    text = body_of(raw.rest()).decode()
+    assert "'path': '*'" in text
+    assert "'raw_path': b'*'" in text
+
+
 @pytest.mark.parametrize("link", ["unix", "tcp"])
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 5_000_000])
 def test_a_body_comes_back_whole(start: Start, link: str, size: int) -> None:
