@@ -37,7 +37,8 @@ BESIDE = (
     "engine/test_peers.py", "engine/test_replies.py", "engine/test_turn.py", "engine/test_wsgi.py",
     "engine/test_websocket.py", "engine/test_websocket_agreement.py", "engine/test_handshake.py",
     "fronts/", "server/test_socket_file.py", "server/test_supervisor.py", "server/test_takeover.py", "live/test_kill.py", "live/test_matrix.py",
-    "live/test_reload.py", "live/test_takeover.py", "live/test_frameworks.py", "live/test_hostile.py", "live/test_smuggling.py", "live/test_upload.py", "live/test_validator.py",
+    "live/test_reload.py", "live/test_takeover.py", "live/test_frameworks.py", "live/test_hostile.py",
+    "live/test_smuggling.py", "live/test_upload.py", "live/test_validator.py",
 )  # fmt: skip
 """Tests that mostly wait, and neither measure nor look at the whole machine: `make test` runs them four at a time."""
 

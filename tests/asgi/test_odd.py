@@ -128,8 +128,12 @@ def test_a_message_that_is_refused_leaves_nothing(start: StartOdd, file: Path, p
 def test_what_is_short_of_its_length_never_looks_whole_with_trailers_either(start: StartOdd) -> None:
     server = start()
     raw = connect(server)
-    raw.get("/short_with_trailers", "Connection: close\r\n")
-    assert raw.rest().startswith(b"HTTP/1.1 500 ")
+    raw.get("/short_with_trailers")
+    raw.get("/says_who", "Connection: close\r\n")
+    said = raw.rest()
+    assert said.startswith(b"HTTP/1.1 500 ")
+    assert 2 == said.count(b"HTTP/1.1 ")
+    assert said.endswith(b"\r\n\r\nnobody")
     said_by(server, "97 bytes shorter")
 
 

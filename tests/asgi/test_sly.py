@@ -15,7 +15,6 @@ from tests.asgi.test_tasks import get
 from tests.conftest import Serve
 
 ROOT = Path(__file__).parents[2]
-NESTED = "a message was sent while the one before it was still looked at"
 HANDSHAKE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: {}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 Begin = Callable[[], Serving]
 

@@ -191,18 +191,13 @@ class Cycle:
             raise RuntimeError("http.response.start was sent a second time")
         with_trailers: cython.bint = bool(message.get("trailers", False))
         before: cython.Py_ssize_t = exchange.out.size
-        # At once: the headers may be an iterable of the application's that comes back here.
+        put_start(
+            cython.address(exchange.out),
+            cython.address(exchange.reply),
+            message["status"],
+            message.get("headers", ()),
+        )
         self.stage = STARTED
-        try:
-            put_start(
-                cython.address(exchange.out),
-                cython.address(exchange.reply),
-                message["status"],
-                message.get("headers", ()),
-            )
-        except BaseException:
-            self.stage = UNSTARTED
-            raise
         self.with_trailers = with_trailers
         exchange.unfinished = exchange.out.size - before  # it is made when the body begins
         exchange.started = True

@@ -37,10 +37,7 @@ def interface_of(application: Any, text: str) -> Interface:
         if _makes_coroutine(found) or (not isinstance(found, type) and _makes_coroutine(call)):
             return "asgi"
         if isinstance(found, type):
-            if (
-                _makes_coroutine(found.__dict__.get("__call__"))
-                and _wanted(found.__dict__.get("__init__")) == 2
-            ):
+            if _makes_coroutine(found.__dict__.get("__call__")) and _taken(found)[0] == 1:
                 raise TargetError(
                     text,
                     "it is an ASGI 2 application: a class that takes the scope, and is called with (receive, send)",
@@ -144,17 +141,3 @@ def _unwrapped(found: Any) -> list[Any]:
 def _makes_coroutine(found: Any) -> bool:
     code = getattr(getattr(found, "__func__", found), "__code__", None)
     return bool(getattr(code, "co_flags", 0) & (CO_COROUTINE | CO_ITERABLE_COROUTINE))
-
-
-def _wanted(found: Any) -> int:
-    """How many positional arguments a plain function or method wants besides `self`, or -1 where that cannot be seen."""
-    bound = getattr(found, "__self__", None) is not None
-    function = getattr(found, "__func__", found)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        function = getattr(type(found), "__call__", None)  # noqa: B004
-        code = getattr(function, "__code__", None)
-        bound = True
-    if code is None or code.co_flags & CO_VARARGS:
-        return -1
-    return int(code.co_argcount) - bound - len(getattr(function, "__defaults__", None) or ())

@@ -93,7 +93,7 @@ class Looped:
             except BaseException as error:
                 stopped = isinstance(error, SystemExit | KeyboardInterrupt | RuntimeError)
                 if task.done() or loop.is_closed() or not stopped:
-                    self._engine.stop()
+                    self._engine.stop()  # else its task would go on when the runner cancels it
                     raise  # whatever else comes out of a loop says that it cannot turn any more
                 log.error("the application stopped the event loop (%r); it goes on", error)
 
