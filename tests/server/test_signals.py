@@ -104,6 +104,12 @@ def test_after_closing_a_signal_means_what_it_meant() -> None:
     )
 
 
+def test_after_the_end_a_signal_may_mean_nothing() -> None:
+    assert 0 == in_a_process(
+        "Signals([signal.SIGTERM]).close(then=signal.SIG_IGN); os.kill(os.getpid(), signal.SIGTERM)"
+    )
+
+
 def test_faults_are_never_held() -> None:
     assert not EVERY & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 

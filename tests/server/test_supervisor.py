@@ -219,6 +219,20 @@ def test_a_second_term_stops_quickly(start: Start) -> None:
     assert 0 == server.wait()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_whoever_goes_on_asking_for_the_end_makes_no_failure_of_it(
+    start: Start, number: signal.Signals
+) -> None:
+    server = start()
+
+    def asked_again() -> bool:
+        server.send(number)
+        return server.process.poll() is not None
+
+    until(asked_again)
+    assert 0 == server.wait()
+
+
 def test_the_socket_file_is_gone_after_the_end(start: Start, tmp_path: Path) -> None:
     server = start(bind=[f"unix:{tmp_path}/app.sock"])
     server.send(signal.SIGTERM)

@@ -46,12 +46,11 @@ class Signals:
             return []
         return [signal.Signals(number) for number in numbers if number in self._wanted]
 
-    def close(self, restore: bool = True) -> None:
-        """Stop listening; the signals mean what they meant to begin with."""
+    def close(self, then: signal.Handlers = signal.SIG_DFL) -> None:
+        """Stop listening; from now on each signal does what it does by default, or nothing (``SIG_IGN``)."""
         signal.set_wakeup_fd(-1)
-        if restore:
-            for number in self._wanted:
-                signal.signal(number, signal.SIG_DFL)
+        for number in self._wanted:
+            signal.signal(number, then)
         for descriptor in (self._read, self._write):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

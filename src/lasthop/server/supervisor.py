@@ -155,7 +155,9 @@ class Supervisor:
         if self._pid_file is not None:
             self._pid_file.remove()
         self._status.close()
-        self._signals.close()  # last: what removes files must not be ended by a second TERM
+        # Last, and for good: neither what removes files nor the interpreter's own end is to be cut short by a second TERM, which
+        # would make a failure of the exit code.
+        self._signals.close(then=signal.SIG_IGN)
         self._selector.close()
 
     def _standing(self) -> Standing:
