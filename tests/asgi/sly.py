@@ -118,6 +118,46 @@ async def empty_files(scope: Scope, receive: Receive, send: Send) -> None:
     await send(END | {"body": b"after"})
 
 
+def spelled_anew(message: dict[str, Any]) -> dict[str, Any]:
+    """With keys that are equal to the usual ones, and not the same objects, and with one more."""
+    return {"".join(key): value for key, value in message.items()} | {"of_its_own": 1}
+
+
+async def spells_its_keys(scope: Scope, receive: Receive, send: Send) -> None:
+    await waits(scope)
+    await send(spelled_anew(START | {"trailers": False}))
+    await send(spelled_anew(END | {"body": b"well", "more_body": True}))
+    await send(spelled_anew(END | {"body": b" spelled", "more_body": False}))
+
+
+class Empties:
+    """A value that takes all others away when it is looked at."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.message = message
+
+    def __bool__(self) -> bool:
+        self.message.clear()
+        return False
+
+
+async def empties_its_messages(scope: Scope, receive: Receive, send: Send) -> None:
+    await waits(scope)
+    message = START | {"status": int("201"), "headers": [(bytes([120]) * 20, bytes([121]) * 20)]}
+    message["trailers"] = Empties(message)
+    await send(message)
+    assert not message
+    message |= END | {"body": bytes([122]) * 3_000}
+    message["more_body"] = Empties(message)
+    await send(message)
+    assert not message
+
+
+async def misses_one(scope: Scope, receive: Receive, send: Send) -> None:
+    """Of its message's parts, the one that the query names."""
+    await send({key: value for key, value in START.items() if key != scope["query_string"].decode()})
+
+
 async def any_status(scope: Scope, receive: Receive, send: Send) -> None:
     await send(START | {"status": AsItLikes(scope["query_string"])})
     await send(END)
@@ -252,7 +292,7 @@ PATHS: dict[str, Callable[..., Any]] = {
     for each in (
         fields_that_send, trailers_that_send, links_that_send, body_that_sends, any_status, cannot_be_named, ordered, keeps_its_coroutine,
         looks_through_it, remembers_its_calls, remembers_its_context, throws_into_who_stands_by, cancels_it_twice, occupies_its_context, leaves_it,
-        begins, goes_on, cancels_all, file_that_sends, empty_files,
+        begins, goes_on, cancels_all, file_that_sends, empty_files, spells_its_keys, empties_its_messages, misses_one,
     )
 }  # fmt: skip
 

@@ -102,6 +102,31 @@ def test_a_message_may_be_any_mapping(begin: Begin) -> None:
     quiet(server)
 
 
+@pytest.mark.parametrize("when", ["", "?later"])
+def test_the_keys_of_a_message_need_only_be_equal(begin: Begin, when: str) -> None:
+    server = begin()
+    assert ["well spelled"] * 2 == get(server, *[f"/spells_its_keys{when}"] * 2)
+    quiet(server)
+
+
+@pytest.mark.parametrize("when", ["", "?later"])
+def test_a_message_may_be_emptied_while_it_is_looked_at(begin: Begin, when: str) -> None:
+    server = begin()
+    raw = connect(server)
+    raw.get(f"/empties_its_messages{when}", "Connection: close\r\n")
+    said = raw.rest()
+    assert said.startswith(b"HTTP/1.1 201 Created\r\n" + b"x" * 20 + b": " + b"y" * 20 + b"\r\n")
+    assert said.endswith(b"\r\n\r\n" + b"z" * 3_000)
+    quiet(server)
+
+
+@pytest.mark.parametrize("part", ["type", "status"])
+def test_a_message_that_misses_a_part_is_a_500_and_the_log_tells_which(begin: Begin, part: str) -> None:
+    server = begin()
+    assert ["500"] * 2 == get(server, *[f"/misses_one?{part}"] * 2)
+    said_by(server, f"KeyError: '{part}'")
+
+
 def test_who_keeps_its_coroutine_sees_no_other_request_in_it(begin: Begin) -> None:
     server = begin()
     said = get(

@@ -8,6 +8,7 @@ unless the application kept a part of it. What the coroutine receives and sends 
 import asyncio
 
 import cython
+from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT
 from cython.cimports.lasthop.engine.cycle import COMPLETE, UNSTARTED, Cycle
 from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialogue
@@ -30,12 +31,10 @@ _MOST_SPARES = cython.declare(cython.int, 64)
 @cython.exceptval(check=False)
 def _references(cycle: Cycle) -> cython.Py_ssize_t:
     """How many references there are to a cycle and its methods: more than at first means that the application kept one."""
+    receiver: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), cycle.receiver)
+    sender: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), cycle.sender)
     return (
-        Py_REFCNT(cycle)
-        + Py_REFCNT(cycle.receiver)
-        + Py_REFCNT(cycle.sender)
-        + count_weak(cycle.receiver)
-        + count_weak(cycle.sender)
+        Py_REFCNT(cycle) + receiver.ob_refcnt + sender.ob_refcnt + count_weak(receiver) + count_weak(sender)
     )
 
 

@@ -1,5 +1,6 @@
 # One request of an ASGI application and its reply.
 cimport cython
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 from lasthop.engine.connection cimport Conn
@@ -16,6 +17,15 @@ cdef enum Stage:
     TRAILERS        # the body is sent, trailers are to follow
     BROKEN          # it cannot be completed any more
     COMPLETE
+
+cdef struct Parts:
+    # Of a message, borrowed from it; NULL is not in there.
+    PyObject* kind
+    PyObject* status
+    PyObject* headers
+    PyObject* trailers
+    PyObject* body
+    PyObject* more_body
 
 @cython.final
 cdef class Cycle(Holder):
@@ -38,8 +48,8 @@ cdef class Cycle(Holder):
     cdef object receiver
     cdef object sender
 
-    cdef object _start(self, dict message)
-    cdef object _body(self, dict message)
+    cdef object _start(self, object status, object headers, object trailers)
+    cdef object _body(self, object body, object more_body)
     cdef object _file(self, dict message, bint whole)
     cdef object _hint(self, dict message)
     cdef object _trailers(self, dict message)

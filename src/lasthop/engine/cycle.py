@@ -18,6 +18,7 @@ import os
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND
 from cython.cimports.lasthop.engine.connection import (
@@ -47,6 +48,7 @@ from cython.cimports.lasthop.engine.linux import (
     EPOLLERR,
     EPOLLHUP,
     EPOLLIN,
+    next_entry,
 )
 from cython.cimports.lasthop.engine.poll import (
     ERRORS,
@@ -93,6 +95,13 @@ _NO_TRAILERS = cython.declare(
 """What frames, routes, or has to be known before the body (RFC 9110, 6.5.1)."""
 _DROPPED = cython.declare(cython.int, 16)
 """Messages that are passed over after the peer has gone: whoever listens for http.disconnect has the time to stop. Whoever does not is stopped by an OSError."""
+_KEYS = ("type", "status", "headers", "trailers", "body", "more_body")
+_TYPE = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "type"))
+_STATUS = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "status"))
+_HEADERS = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "headers"))
+_TRAILERS = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "trailers"))
+_BODY = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "body"))
+_MORE_BODY = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "more_body"))
 
 
 class Cycle:
@@ -104,15 +113,32 @@ class Cycle:
 
     def take(self, message):
         """A message of the reply. The peer may not have it yet, but no more than _AHEAD bytes wait for it when the awaitable is done."""
-        kind = message["type"]
+        parts: Parts
+        plain: dict = message
+        if not _take_apart(plain, cython.address(parts)):
+            plain = {key: message[key] for key in _KEYS if key in message}
+            _take_apart(plain, cython.address(parts))
+        if parts.kind == cython.NULL:
+            raise KeyError("type")
+        kind = cython.cast(object, parts.kind)
         if self.lost:
             return self._drop()
         if not isinstance(kind, str):
             raise TypeError(f"the type of a message must be a str, not {type(kind).__name__}")
+        # Nothing of the application's has run so far: what is borrowed is there.
         if _is(kind, "http.response.body"):
-            return self._body(message)
+            return self._body(
+                b"" if parts.body == cython.NULL else cython.cast(object, parts.body),
+                False if parts.more_body == cython.NULL else cython.cast(object, parts.more_body),
+            )
         if _is(kind, "http.response.start"):
-            return self._start(message)
+            if parts.status == cython.NULL:
+                raise KeyError("status")
+            return self._start(
+                cython.cast(object, parts.status),
+                () if parts.headers == cython.NULL else cython.cast(object, parts.headers),
+                False if parts.trailers == cython.NULL else cython.cast(object, parts.trailers),
+            )
         if _is(kind, "http.response.pathsend"):
             return self._file(message, True)
         if _is(kind, "http.response.zerocopysend"):
@@ -185,17 +211,17 @@ class Cycle:
 
     # Sending.
 
-    def _start(self, message):
+    def _start(self, status, headers, trailers):
         exchange: Exchange = self.exchange
         if self.stage != UNSTARTED:
             raise RuntimeError("http.response.start was sent a second time")
-        with_trailers: cython.bint = bool(message.get("trailers", False))
+        with_trailers: cython.bint = bool(trailers)
         before: cython.Py_ssize_t = exchange.out.size
         put_start(
             cython.address(exchange.out),
             cython.address(exchange.reply),
-            message["status"],
-            message.get("headers", ()),
+            status,
+            headers,
         )
         self.stage = STARTED
         self.with_trailers = with_trailers
@@ -204,10 +230,9 @@ class Cycle:
         self.trailer = b""
         return NOTHING
 
-    def _body(self, message):
+    def _body(self, body, more_body):
         exchange: Exchange = self.exchange
-        body = message.get("body", b"")
-        more: cython.bint = message.get("more_body", False)
+        more: cython.bint = more_body
         piece: bytes
         if self.stage == UNSTARTED:
             raise RuntimeError("http.response.body was sent before http.response.start")
@@ -597,6 +622,33 @@ class Cycle:
         exchange.give_end()
         self._complete()
         return 0
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _take_apart(message: dict, parts: cython.pointer(Parts)) -> cython.bint:
+    """Find all that is in a message in one go, as its keys are interned: half the work of looking each up. False: there are others."""
+    place: cython.Py_ssize_t = 0
+    key: cython.pointer(PyObject) = cython.NULL
+    value: cython.pointer(PyObject) = cython.NULL
+    entries: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), message)
+    memset(parts, 0, cython.sizeof(Parts))
+    while next_entry(entries, cython.address(place), cython.address(key), cython.address(value)):
+        if key == _TYPE:
+            parts.kind = value
+        elif key == _BODY:
+            parts.body = value
+        elif key == _MORE_BODY:
+            parts.more_body = value
+        elif key == _STATUS:
+            parts.status = value
+        elif key == _HEADERS:
+            parts.headers = value
+        elif key == _TRAILERS:
+            parts.trailers = value
+        else:
+            return False
+    return True
 
 
 @cython.cfunc

@@ -144,6 +144,16 @@ cdef extern from "Python.h":
         Py_ssize_t tp_weaklistoffset
     TypeOf* Type "Py_TYPE"(object)
     PyObject* PyDict_SetDefault(object, object key, object value) except NULL
+    bint is_dict "PyDict_CheckExact"(PyObject*)
+    Py_ssize_t entries_of "PyDict_GET_SIZE"(PyObject*)
+    bint next_entry "PyDict_Next"(PyObject* dict, Py_ssize_t* place, PyObject** key, PyObject** value)
+    PyObject* call "PyObject_Vectorcall"(object, PyObject** arguments, size_t count, void* names)  # NULL: it raised
+    bint enter_context "PyContext_Enter"(object)    # true: it raised
+    ctypedef struct GetSet "PyGetSetDef":
+        PyObject* (*get)(PyObject*, void*)
+        void* closure
+    ctypedef struct GetSetDescriptor "PyGetSetDescrObject":
+        GetSet* d_getset
     bint PyCoro_CheckExact(object)
     object PyObject_GenericGetDict(object, void* closure)
     int PyIter_Send(object iterator, object value, PyObject** result)

@@ -14,9 +14,10 @@ cdef class Own:
     # A dict of which each scope has one for itself. One that was left as it was is given to the next scope.
     cdef dict pristine          # what each begins as
     cdef dict made              # the last one; the template's scope has it, too
-    cdef PyObject* keys[MOST_ENTRIES]   # of `pristine`
-    cdef PyObject* values[MOST_ENTRIES]
-    cdef int size               # entries that `pristine` has
+    cdef PyObject* keys[MOST_ENTRIES]   # of `made`
+    cdef PyObject* values[MOST_ENTRIES] # the same, as long as they are in there
+    cdef bint is_inner[MOST_ENTRIES]    # a value that is a dict of its own, an empty one
+    cdef int size               # entries
 
     cdef bint is_unused(self) noexcept
     cdef dict make(self)

@@ -9,14 +9,14 @@ from urllib.parse import quote
 
 import cython
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.cpython.dict import PyDict_CheckExact, PyDict_Copy, PyDict_Next, PyDict_Size
+from cython.cimports.cpython.dict import PyDict_Copy
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.lasthop.engine.connection import Conn
 from cython.cimports.lasthop.engine.environ import is_trusted, write_address
 from cython.cimports.lasthop.engine.lane import UNNAMED, Service
-from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX
+from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX, entries_of, is_dict, next_entry
 from cython.cimports.lasthop.engine.peers import Credentials, note_of
 from cython.cimports.lasthop.http1.field import COOKIE, HOST, LAST_OF_FRONTS, Field, lower, same_word
 from cython.cimports.lasthop.http1.head import Head, unescape
@@ -64,12 +64,10 @@ class Template:
 
 class Own:
     def __cinit__(self, pristine):
-        place: cython.Py_ssize_t = 0
         if len(pristine) > MOST_ENTRIES:
             raise ValueError(f"{len(pristine)} entries; {MOST_ENTRIES} at most")
         self.pristine = pristine
-        while PyDict_Next(pristine, cython.address(place), self.keys + self.size, self.values + self.size):
-            self.size += 1
+        self.size = len(pristine)
 
     def is_unused(self):
         """Has nobody any of the dict any more, and is it as it was made?"""
@@ -77,36 +75,33 @@ class Own:
         i: cython.int = 0
         key: cython.pointer(PyObject) = cython.NULL
         value: cython.pointer(PyObject) = cython.NULL
-        if self.made is None:
+        made: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), self.made)
+        # The template's scope has it, and we.
+        if self.made is None or made.ob_refcnt != 2 or entries_of(made) != self.size:
             return False
-        if (
-            cython.cast(cython.pointer(PyObject), self.made).ob_refcnt != 2
-            or PyDict_Size(self.made) != self.size
-        ):
-            return False  # the template's scope has it, and we
-        while PyDict_Next(self.made, cython.address(place), cython.address(key), cython.address(value)):
-            if key != self.keys[i] or (value != self.values[i] and not _is_new(value)):
+        while next_entry(made, cython.address(place), cython.address(key), cython.address(value)):
+            if key != self.keys[i] or value != self.values[i]:
+                return False
+            # Where it was there may be another by now.
+            if self.is_inner[i] and not (is_dict(value) and entries_of(value) == 0 and value.ob_refcnt == 1):
                 return False
             i += 1
         return True
 
     def make(self):
         """With the options of each extension its own, too: they are empty dicts."""
-        self.made = {}
+        place: cython.Py_ssize_t = 0
+        i: cython.int = 0
+        made: dict = {}
         for key, value in self.pristine.items():
-            self.made[key] = {} if type(value) is dict and not value else value
-        return self.made
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _is_new(options: cython.pointer(PyObject)) -> cython.bint:
-    """Is it a dict that is empty, and that nobody has?"""
-    return (
-        options.ob_refcnt == 1
-        and PyDict_CheckExact(cython.cast(object, options))
-        and PyDict_Size(cython.cast(object, options)) == 0
-    )
+            made[key] = {} if type(value) is dict and not value else value
+        while next_entry(
+            cython.cast(cython.pointer(PyObject), made), cython.address(place), self.keys + i, self.values + i
+        ):
+            self.is_inner[i] = is_dict(self.values[i]) and entries_of(self.values[i]) == 0
+            i += 1
+        self.made = made
+        return made
 
 
 def template_of(server, root_path, has_state):

@@ -18,6 +18,7 @@ cdef class Standby:
     cdef readonly object task   # None when it has gone its own way
     cdef readonly object context    # the task's, as unchanged as `pristine` is
     cdef object pristine
+    cdef Py_ssize_t variables   # that `pristine` has
     cdef object loop
     cdef object name            # the task's `set_name`
     cdef Rest rest

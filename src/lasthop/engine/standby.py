@@ -16,22 +16,27 @@ no more in it. Else the task ends as it would have. Its name is new each time.
 import asyncio
 import gc
 import sys
+import types
 from asyncio.tasks import _enter_task, _leave_task
 
 import cython
 from cython.cimports.cpython.contextvars import PyContext_Enter, PyContext_Exit
-from cython.cimports.cpython.exc import PyErr_Fetch, PyErr_NormalizeException, PyErr_SetObject
+from cython.cimports.cpython.exc import PyErr_Clear, PyErr_Fetch, PyErr_NormalizeException, PyErr_SetObject
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.cpython.ref import Py_INCREF, Py_REFCNT, Py_XDECREF
+from cython.cimports.cpython.ref import Py_INCREF, Py_XDECREF
 from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_New
 from cython.cimports.lasthop.engine.linux import (
     PYGEN_ERROR,
     PYGEN_NEXT,
     PYGEN_RETURN,
+    GetSet,
+    GetSetDescriptor,
     PyCoro_CheckExact,
     PyException_SetTraceback,
     PyIter_Send,
     PyObject_GenericGetDict,
+    call,
+    enter_context,
 )
 from cython.cimports.lasthop.engine.ready import TypeObject, as_raised
 from cython.cimports.lasthop.engine.weak import count_weak
@@ -43,6 +48,13 @@ _leave = cython.declare(object, _leave_task)
 _EAGER = cython.declare(cython.bint, sys.version_info >= (3, 12))
 _AT_ONCE = cython.declare(dict, {"eager_start": True} if _EAGER else {})
 _SOON = cython.declare(str, "call_soon")
+_callbacks = cython.declare(cython.pointer(GetSet), cython.NULL)
+"""How C's tasks tell their callbacks: looking the attribute up takes ten times as long, for each request."""
+if isinstance(_Task.__dict__.get("_callbacks"), types.GetSetDescriptorType):
+    _callbacks = cython.cast(
+        cython.pointer(GetSetDescriptor),
+        cython.cast(cython.pointer(PyObject), _Task.__dict__["_callbacks"]),
+    ).d_getset
 _made = cython.declare(cython.ulonglong, 0)
 """Coroutines that were begun: for their tasks' names."""
 
@@ -137,13 +149,16 @@ class Standby:
         return self.stage == _IDLE
 
     def _is_unknown(self):
+        rest: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), self.rest)
+        task: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), self.task)
+        context: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), self.context)
         return (
-            Py_REFCNT(self) == self.to_this  # `Task.get_coro` gives it
-            and Py_REFCNT(self.rest) == self.to_rest
-            and Py_REFCNT(self.task) == self.to_task
-            and Py_REFCNT(self.context) == self.to_context
-            and count_weak(self.task) == self.weakly
-            and count_weak(self.context) == 0
+            cython.cast(cython.pointer(PyObject), self).ob_refcnt == self.to_this  # `Task.get_coro` gives it
+            and rest.ob_refcnt == self.to_rest
+            and task.ob_refcnt == self.to_task
+            and context.ob_refcnt == self.to_context
+            and count_weak(task) == self.weakly
+            and count_weak(context) == 0
         )
 
     def begin(self, application, scope, receive, send):
@@ -152,36 +167,54 @@ class Standby:
         WAITS: `go_on` is to follow. ENDED: `error` is what it raised, and `leave` is to follow unless the task `stands`.
         """
         result: cython.pointer(PyObject) = cython.NULL
+        called: cython.pointer(PyObject)
+        made: cython.pointer(PyObject)
         sent: cython.int = PYGEN_ERROR
-        try:
-            PyContext_Enter(self.context)
-        except RuntimeError:
+        name: str = _next_name()
+        whose: cython.pointer(PyObject)[2]
+        given: cython.pointer(PyObject)[3]
+        whose[0] = cython.cast(cython.pointer(PyObject), self.loop)
+        whose[1] = cython.cast(cython.pointer(PyObject), self.task)
+        given[0] = cython.cast(cython.pointer(PyObject), scope)
+        given[1] = cython.cast(cython.pointer(PyObject), receive)
+        given[2] = cython.cast(cython.pointer(PyObject), send)
+        # Called as C has it: a `try` takes as long as what it guards.
+        if enter_context(self.context):
+            PyErr_Clear()
             return ELSEWHERE
-        try:
-            _enter(self.loop, self.task)
-        except RuntimeError:  # another task is about a step, and runs the loop in it
+        called = call(_enter, whose, 2, cython.NULL)
+        if called == cython.NULL:  # another task is about a step, and runs the loop in it
+            PyErr_Clear()
             PyContext_Exit(self.context)
             return ELSEWHERE
+        Py_XDECREF(called)
         self.stage = _FIRST
         self.stands = False
         self.cancelled = False
         self.error = None
-        try:
-            self.name(_next_name())
-            self.coroutine = application(scope, receive, send)
-            if not PyCoro_CheckExact(self.coroutine):
-                self.coroutine = _await(self.coroutine)
-        except BaseException as error:
-            self.error = error
-        else:
+        whose[0] = cython.cast(cython.pointer(PyObject), name)
+        called = call(self.name, whose, 1, cython.NULL)
+        if called != cython.NULL:
+            Py_XDECREF(called)
+            called = call(application, given, 3, cython.NULL)
+        if called != cython.NULL and not PyCoro_CheckExact(cython.cast(object, called)):
+            given[0] = called
+            made = call(_await, given, 1, cython.NULL)
+            Py_XDECREF(called)
+            called = made
+        if called != cython.NULL:
+            self.coroutine = cython.cast(object, called)
+            Py_XDECREF(called)
             sent = PyIter_Send(self.coroutine, None, cython.address(result))
-            if sent == PYGEN_ERROR:
-                self.error = _raised()
+        if sent == PYGEN_ERROR:
+            self.error = _raised()
         PyContext_Exit(self.context)
-        try:
-            _leave(self.loop, self.task)
-        except RuntimeError:  # the coroutine has left it, and the task cannot tell who is next
+        whose[0] = cython.cast(cython.pointer(PyObject), self.loop)
+        called = call(_leave, whose, 2, cython.NULL)
+        if called == cython.NULL:  # the coroutine has left it, and the task cannot tell who is next
+            PyErr_Clear()
             self.cancelled = True
+        Py_XDECREF(called)
         if sent == PYGEN_NEXT:
             self.awaited = cython.cast(object, result)
             Py_XDECREF(result)
@@ -204,11 +237,11 @@ class Standby:
             self.cancelled
             or not self._is_unknown()
             or len(self.attributes) != 0
-            or len(self.context) != len(self.pristine)
-            or self.task._callbacks is not None
+            or len(self.context) != self.variables
+            or _has_callbacks(self.task)
         ):
             return False
-        if len(self.pristine) == 0:
+        if self.variables == 0:
             return True
         for variable in self.pristine:
             if self.context[variable] is not self.pristine[variable]:
@@ -284,6 +317,19 @@ def step(coroutine):
 
 
 @cython.cfunc
+@cython.exceptval(-1)
+def _has_callbacks(task: object) -> cython.bint:
+    told: cython.pointer(PyObject) = _callbacks.get(
+        cython.cast(cython.pointer(PyObject), task), _callbacks.closure
+    )
+    if told == cython.NULL:
+        raise MemoryError
+    some: cython.bint = told != cython.cast(cython.pointer(PyObject), None)
+    Py_XDECREF(told)
+    return some
+
+
+@cython.cfunc
 @cython.exceptval(check=False)
 def _ended_with(value: object) -> cython.pointer(PyObject):
     if value is not None:
@@ -356,6 +402,7 @@ def can_stand_by(loop):
     return (
         loop.get_task_factory() is None
         and asyncio.Task is _Task
+        and _callbacks != cython.NULL
         and _Task.__module__ == "_asyncio"
         and (_EAGER or (isinstance(getattr(loop, "__dict__", None), dict) and _SOON not in loop.__dict__))
     )
@@ -366,6 +413,7 @@ def stand_by(loop, pristine):
     standby: Standby = Standby()
     standby.loop = loop
     standby.pristine = pristine
+    standby.variables = len(pristine)
     standby.context = pristine.copy()
     standby.rest = Rest()
     standby.rest.standby = standby
@@ -374,12 +422,12 @@ def stand_by(loop, pristine):
     else:
         standby.task = _begun(standby, loop)
     standby.name = standby.task.set_name
-    standby.weakly = count_weak(standby.task)
+    standby.weakly = count_weak(cython.cast(cython.pointer(PyObject), standby.task))
     standby.attributes = PyObject_GenericGetDict(standby.task, cython.NULL)
-    standby.to_this = Py_REFCNT(standby)
-    standby.to_rest = Py_REFCNT(standby.rest)
-    standby.to_task = Py_REFCNT(standby.task)
-    standby.to_context = Py_REFCNT(standby.context)
+    standby.to_this = cython.cast(cython.pointer(PyObject), standby).ob_refcnt
+    standby.to_rest = cython.cast(cython.pointer(PyObject), standby.rest).ob_refcnt
+    standby.to_task = cython.cast(cython.pointer(PyObject), standby.task).ob_refcnt
+    standby.to_context = cython.cast(cython.pointer(PyObject), standby.context).ob_refcnt
     return standby
 
 

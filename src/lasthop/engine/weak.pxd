@@ -1,3 +1,5 @@
 # Weak references to an object, counted.
 
-cdef Py_ssize_t count_weak(object held) noexcept
+from cpython.object cimport PyObject
+
+cdef Py_ssize_t count_weak(PyObject* held) noexcept

@@ -5,14 +5,13 @@ As `weakref.getweakrefcount` has it, at a tenth of its cost: it is asked several
 """
 
 import cython
-from cython.cimports.cpython.object import PyObject
 from cython.cimports.lasthop.engine.linux import PyWeakReference, Type
 
 
 def count_weak(held):
     count: cython.Py_ssize_t = 0
-    at: cython.p_char = cython.cast(cython.p_char, cython.cast(cython.pointer(PyObject), held))
-    offset: cython.Py_ssize_t = Type(held).tp_weaklistoffset
+    at: cython.p_char = cython.cast(cython.p_char, held)
+    offset: cython.Py_ssize_t = Type(cython.cast(object, held)).tp_weaklistoffset
     link: cython.pointer(PyWeakReference)
     if offset == 0:
         return 0  # there can be none
