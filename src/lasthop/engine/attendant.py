@@ -449,7 +449,7 @@ def _expire(poll: cython.pointer(Poll), conn: cython.pointer(Conn)) -> cython.vo
     if __atomic_load_n(cython.address(conn.state), __ATOMIC_SEQ_CST) != WAITING:
         return
     if phase == CALLED:
-        conn.deadline += SPOKES * TICK_NS  # a coroutine may take its time
+        conn.deadline += cython.cast(int64_t, TICK_NS) * SPOKES  # a coroutine may take its time
         return
     # What the peer has sent meanwhile is there, only no thread has come to it: that is not the peer's fault. Nor may it wait for ever, should the
     # event for it have been lost (urgent data and descriptors in a message make a read end early): the set is asked once more.
