@@ -273,7 +273,7 @@ async def begins(scope: Scope, receive: Receive, send: Send) -> None:
 async def goes_on(scope: Scope, receive: Receive, send: Send) -> None:
     """A message is refused, and better ones follow."""
     await send(START | {"headers": [(b"content-length", b"3")]})
-    for wrong in (START, END | {"body": b"no"}, END | {"body": "yes"}):
+    for wrong in (START, END | {"body": b"no"}, END | {"body": b"maybe"}, END | {"body": "yes"}):
         with contextlib.suppress(RuntimeError, TypeError):
             await send(wrong)
         await asyncio.sleep(0.01)

@@ -73,7 +73,13 @@ def test_a_reply_that_was_begun_and_has_not_left_is_a_500(
 
 def test_who_is_refused_a_message_may_send_a_better_one(begin: Begin) -> None:
     server = begin()
-    assert ["yes", "in order"] == get(server, "/goes_on", "/ordered")
+    raw = connect(server)
+    raw.get("/goes_on")
+    raw.get("/ordered", "Connection: close\r\n")
+    said = raw.rest()
+    assert 2 == said.count(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\n\r\nyesHTTP/1.1 " in said
+    assert said.endswith(b"\r\n\r\nin order")
     quiet(server)
 
 

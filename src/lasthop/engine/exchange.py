@@ -352,7 +352,6 @@ class Exchange:
         if self.reply.length < 0 or self.is_head or status == 204 or status == 205 or status == 304:
             return 0
         if total > self.reply.length:
-            self.keep_alive = False
             raise RuntimeError(
                 f"the body of the reply is longer than its Content-Length of {self.reply.length} bytes"
             )
