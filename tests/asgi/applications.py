@@ -379,6 +379,16 @@ async def living(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
+async def begins_with_all(scope: Scope, receive: Receive, send: Send) -> None:
+    """Cancels whatever tasks it finds before it has begun."""
+    if scope["type"] == "lifespan":
+        for _ in range(2):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0.01)
+    await living(scope, receive, send)
+
+
 async def ends_with_all(scope: Scope, receive: Receive, send: Send) -> None:
     """Says twice that it has begun, and at its end cancels whatever tasks it finds, and goes on."""
     if scope["type"] != "lifespan":

@@ -62,6 +62,16 @@ def test_a_message_that_answers_nothing_is_refused(start: Start) -> None:
     quiet(server)
 
 
+def test_one_that_cancels_all_tasks_begins_in_order(start: Start) -> None:
+    server = start("applications:begins_with_all")
+    connection = ask(server)
+    connection.request("GET", "/")
+    assert b'{"colour": "green"}' == connection.getresponse().read()
+    assert 0 == server.stop()
+    assert 1 == server.said().count("ends\n")
+    quiet(server)
+
+
 def test_one_that_cancels_all_tasks_ends_in_order(start: Start) -> None:
     server = start("applications:ends_with_all")
     assert "refused: 'lifespan.startup.complete' was sent when it answers nothing" in server.said()

@@ -48,7 +48,8 @@ class Lifespan:
         self._answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="lifespan")
-        answer = await self._answer
+        await wait_for([self._answer], None)
+        answer = self._answer.result()
         self._phase = ""
         if answer is None:
             error = self._failure
