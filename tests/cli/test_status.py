@@ -280,7 +280,7 @@ def test_while_it_starts_nothing_is_said_of_threads(serve: Serve, short_director
     assert "thread" not in line
     server.wait_ready()
     line = view.view(running.ask(str(server.pid))).line
-    assert line.startswith("ready: 1 worker, an event loop each; unix:")
+    assert line.startswith("ready: 1 worker, an event loop; unix:")
     assert "0 under way" in line
 
 

@@ -113,7 +113,7 @@ def test_a_queue_that_fills_is_seen_everywhere_and_that_it_is_over_too(
         until(lambda: status(server)["listeners"][0]["queue"]["seconds_full"] > 0)
     os.kill(worker, signal.SIGCONT)
     server.wait_log("the queue is short again (the deepest seen was 6 of 6")
-    until(lambda: next_message(notified, "STATUS")["STATUS"] == "1 worker, 4 threads each")
+    until(lambda: next_message(notified, "STATUS")["STATUS"] == "1 worker, 4 threads")
     queue = status(server)["listeners"][0]["queue"]
     assert (0, 6, 1) == tuple(queue[name] for name in ("waiting", "deepest", "times_full"))
     assert 1 == server.log().count("connections wait in the queue, which holds 6 and is full")

@@ -445,7 +445,7 @@ def test_ttin_and_ttou_change_the_number_of_workers(start: Start) -> None:
     server.send(signal.SIGTTOU)
     until(lambda: len(server.workers()) == 1)
     server.send(signal.SIGTTOU)
-    server.wait_log("1 worker, 4 threads each from now on", times=2)
+    server.wait_log("1 worker, 4 threads from now on", times=2)
     assert str(server.workers().pop()) == server.get()
 
 

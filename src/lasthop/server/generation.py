@@ -72,7 +72,7 @@ class Generation:
     def status(self) -> str:
         """In words, for people."""
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else "an event loop"
-        return f"{self.wanted} worker{'s' * (self.wanted > 1)}, {threads} each"
+        return f"{self.wanted} workers, {threads} each" if self.wanted > 1 else f"1 worker, {threads}"
 
     @property
     def what_stands(self) -> str:

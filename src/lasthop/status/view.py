@@ -35,7 +35,7 @@ def view(document: dict[str, Any]) -> View:
     room = "an event loop" if is_looped else f"{threads:,} thread{'s' * (threads != 1)}"
     parts = [
         f"{_text(document, 'state')}: {workers:,} worker{'s' * (workers != 1)}"
-        + (f", {room} each" if serves else ", of which none serves"),
+        + (f", {room}{' each' * (workers != 1)}" if serves else ", of which none serves"),
         *(_queue(each) for each in listeners),
         *([_busy(totals, is_looped)] if serves else []),
         f"{(requests := _count(totals, 'requests')):,} request{'s' * (requests != 1)}",
