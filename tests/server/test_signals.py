@@ -4,7 +4,7 @@ import os
 import select
 import signal
 
-from lasthop.server.signals import EVERY, Signals, hold, release
+from lasthop.server.signals import EVERY, Signals, hold, ignore, release
 
 
 def in_a_process(code: str) -> int:
@@ -20,6 +20,7 @@ def in_a_process(code: str) -> int:
                     "select": select,
                     "Signals": Signals,
                     "hold": hold,
+                    "ignore": ignore,
                     "release": release,
                 },
             )
@@ -106,7 +107,7 @@ def test_after_closing_a_signal_means_what_it_meant() -> None:
 
 def test_after_the_end_a_signal_may_mean_nothing() -> None:
     assert 0 == in_a_process(
-        "Signals([signal.SIGTERM]).close(then=signal.SIG_IGN); os.kill(os.getpid(), signal.SIGTERM)"
+        "Signals([signal.SIGTERM]).close(); ignore([signal.SIGTERM]); os.kill(os.getpid(), signal.SIGTERM)"
     )
 
 

@@ -1,6 +1,7 @@
 """The supervisor: what becomes of workers, listeners and requests when something happens."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -231,6 +232,24 @@ def test_whoever_goes_on_asking_for_the_end_makes_no_failure_of_it(
 
     until(asked_again)
     assert 0 == server.wait()
+
+
+def test_a_log_that_nobody_reads_keeps_nobody_from_the_end(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    pipe = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
+    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGESIZE"))
+    server = start(error_logfile=str(tmp_path / "log"), log_level="info")
+    os.read(pipe, size)
+    os.write(pipe, bytes(size - 75))  # there is room for "stopping", and for no other line
+
+    def asked_again() -> bool:
+        server.send(signal.SIGTERM)
+        return server.process.poll() is not None
+
+    until(asked_again)
+    assert 0 == server.wait()
+    assert b"stopping" in os.read(pipe, size)
+    os.close(pipe)
 
 
 def test_the_socket_file_is_gone_after_the_end(start: Start, tmp_path: Path) -> None:

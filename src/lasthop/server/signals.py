@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 EVERY = frozenset(signal.valid_signals()) - {
@@ -46,8 +46,8 @@ class Signals:
             return []
         return [signal.Signals(number) for number in numbers if number in self._wanted]
 
-    def close(self, then: signal.Handlers = signal.SIG_DFL) -> None:
-        """Stop listening; from now on each signal does what it does by default, or nothing (``SIG_IGN``)."""
+    def close(self, then: signal.Handlers | Callable[[int, FrameType | None], None] = signal.SIG_DFL) -> None:
+        """Stop listening; from now on each signal does what it does by default, or what is said."""
         signal.set_wakeup_fd(-1)
         for number in self._wanted:
             signal.signal(number, then)
@@ -62,6 +62,12 @@ class Signals:
 
 def _queued(number: int, frame: FrameType | None) -> None:
     """The pipe has it already."""
+
+
+def ignore(numbers: Iterable[signal.Signals]) -> None:
+    """To the end of the process: the interpreter's own end takes handlers back, and a signal would kill it and change its exit code."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def hold() -> None:

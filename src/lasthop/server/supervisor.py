@@ -21,7 +21,7 @@ from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.planning import Planner
 from lasthop.server.ready import Systemd, announce
-from lasthop.server.signals import Signals
+from lasthop.server.signals import Signals, ignore
 from lasthop.server.status import Standing
 from lasthop.server.statusroom import StatusRoom
 from lasthop.server.stuck import StuckWatch
@@ -131,10 +131,12 @@ class Supervisor:
         except Forked:
             raise
         except BaseException:
+            self._code = exits.FAILED
             self._close()
             raise
         self._close()
         log.info("stopped")
+        ignore(HEARD)
         return self._code
 
     def let_go(self, keep: list[Listener]) -> None:
@@ -155,9 +157,8 @@ class Supervisor:
         if self._pid_file is not None:
             self._pid_file.remove()
         self._status.close()
-        # Last, and for good: neither what removes files nor the interpreter's own end is to be cut short by a second TERM, which
-        # would make a failure of the exit code.
-        self._signals.close(then=signal.SIG_IGN)
+        # Last: what removes files must not be ended by a second TERM. What is left to do, a line of the log that nobody takes, may be.
+        self._signals.close(then=lambda _number, _frame: os._exit(self._code))
         self._selector.close()
 
     def _standing(self) -> Standing:
