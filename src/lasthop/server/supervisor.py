@@ -41,8 +41,7 @@ MARGIN_SECONDS = 1.0
 LONGEST_TICK_SECONDS = 1.0
 
 HEARD = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD,
-    signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
 )  # fmt: skip
 
 log = getLogger("lasthop")
