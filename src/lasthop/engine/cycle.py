@@ -95,7 +95,8 @@ _NO_TRAILERS = cython.declare(
 """What frames, routes, or has to be known before the body (RFC 9110, 6.5.1)."""
 _DROPPED = cython.declare(cython.int, 16)
 """Messages that are passed over after the peer has gone: whoever listens for http.disconnect has the time to stop. Whoever does not is stopped by an OSError."""
-_KEYS = ("type", "status", "headers", "trailers", "body", "more_body")
+_KEYS = cython.declare(tuple, ("type", "status", "headers", "trailers", "body", "more_body"))
+"""Of most messages; below, the same as they are where nobody has made them anew."""
 _TYPE = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "type"))
 _STATUS = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "status"))
 _HEADERS = cython.declare(cython.pointer(PyObject), cython.cast(cython.pointer(PyObject), "headers"))

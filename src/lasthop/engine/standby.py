@@ -178,7 +178,7 @@ class Standby:
         given[0] = cython.cast(cython.pointer(PyObject), scope)
         given[1] = cython.cast(cython.pointer(PyObject), receive)
         given[2] = cython.cast(cython.pointer(PyObject), send)
-        # Called as C has it: a `try` takes as long as what it guards.
+        # Called as C calls: each `try` would save and restore what is being handled, for every request.
         if enter_context(self.context):
             PyErr_Clear()
             return ELSEWHERE
