@@ -4,7 +4,7 @@ import os
 import select
 import signal
 
-from lasthop.server.signals import EVERY, Signals, hold, ignore, release
+from lasthop.server.signals import EVERY, Signals, hold, release
 
 
 def in_a_process(code: str) -> int:
@@ -20,7 +20,6 @@ def in_a_process(code: str) -> int:
                     "select": select,
                     "Signals": Signals,
                     "hold": hold,
-                    "ignore": ignore,
                     "release": release,
                 },
             )
@@ -107,8 +106,15 @@ def test_after_closing_a_signal_means_what_it_meant() -> None:
 
 def test_after_the_end_a_signal_may_mean_nothing() -> None:
     assert 0 == in_a_process(
-        "Signals([signal.SIGTERM]).close(); ignore([signal.SIGTERM]); os.kill(os.getpid(), signal.SIGTERM)"
+        "s = Signals([signal.SIGTERM]); s.close(); s.ignore(); os.kill(os.getpid(), signal.SIGTERM)"
     )
+
+
+def test_at_the_end_who_asks_for_it_gets_it_with_its_exit_code_and_nothing_else_ends_it() -> None:
+    closed = "Signals([signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD]).close(7)"
+    assert 7 == in_a_process(f"{closed}; os.kill(os.getpid(), signal.SIGTERM)")
+    for other in ("SIGHUP", "SIGCHLD"):
+        assert 0 == in_a_process(f"{closed}; os.kill(os.getpid(), signal.{other})")
 
 
 def test_faults_are_never_held() -> None:

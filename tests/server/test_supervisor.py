@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from http.client import HTTPException
@@ -232,6 +234,20 @@ def test_whoever_goes_on_asking_for_the_end_makes_no_failure_of_it(
 
     until(asked_again)
     assert 0 == server.wait()
+
+
+def test_a_failure_of_its_own_is_told_with_its_traceback() -> None:
+    """Also while its workers end: that is not what ends it."""
+    failing = (
+        "import sys, launch\nfrom lasthop.server.supervisor import Supervisor\n"
+        "def fails(self): raise LookupError('as it should')\n"
+        "Supervisor._announce = fails\nsys.exit(launch.main())"
+    )
+    settings = json.dumps({"bind": ["127.0.0.1:0"], "workers": 8, "pythonpath": [str(HERE)]})
+    command = [sys.executable, "-c", failing, "applications:application", settings]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=60)
+    assert 1 == done.returncode
+    assert "LookupError: as it should" in done.stderr
 
 
 def test_a_log_that_nobody_reads_keeps_nobody_from_the_end(start: Start, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ cdef extern from "Python.h":
     bint is_dict "PyDict_CheckExact"(PyObject*)
     Py_ssize_t entries_of "PyDict_GET_SIZE"(PyObject*)
     bint next_entry "PyDict_Next"(PyObject* dict, Py_ssize_t* place, PyObject** key, PyObject** value)
-    PyObject* call "PyObject_Vectorcall"(object, PyObject** arguments, size_t count, void* names)  # NULL: it raised
+    PyObject* vectorcall "PyObject_Vectorcall"(object, PyObject** arguments, size_t count, void* names)  # NULL: it raised
     bint enter_context "PyContext_Enter"(object)    # true: it raised
     ctypedef struct GetSet "PyGetSetDef":
         PyObject* (*get)(PyObject*, void*)

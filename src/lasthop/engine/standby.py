@@ -35,8 +35,8 @@ from cython.cimports.lasthop.engine.linux import (
     PyException_SetTraceback,
     PyIter_Send,
     PyObject_GenericGetDict,
-    call,
     enter_context,
+    vectorcall,
 )
 from cython.cimports.lasthop.engine.ready import TypeObject, as_raised
 from cython.cimports.lasthop.engine.weak import count_weak
@@ -182,7 +182,7 @@ class Standby:
         if enter_context(self.context):
             PyErr_Clear()
             return ELSEWHERE
-        called = call(_enter, whose, 2, cython.NULL)
+        called = vectorcall(_enter, whose, 2, cython.NULL)
         if called == cython.NULL:  # another task is about a step, and runs the loop in it
             PyErr_Clear()
             PyContext_Exit(self.context)
@@ -193,13 +193,13 @@ class Standby:
         self.cancelled = False
         self.error = None
         whose[0] = cython.cast(cython.pointer(PyObject), name)
-        called = call(self.name, whose, 1, cython.NULL)
+        called = vectorcall(self.name, whose, 1, cython.NULL)
         if called != cython.NULL:
             Py_XDECREF(called)
-            called = call(application, given, 3, cython.NULL)
+            called = vectorcall(application, given, 3, cython.NULL)
         if called != cython.NULL and not PyCoro_CheckExact(cython.cast(object, called)):
             given[0] = called
-            made = call(_await, given, 1, cython.NULL)
+            made = vectorcall(_await, given, 1, cython.NULL)
             Py_XDECREF(called)
             called = made
         if called != cython.NULL:
@@ -210,7 +210,7 @@ class Standby:
             self.error = _raised()
         PyContext_Exit(self.context)
         whose[0] = cython.cast(cython.pointer(PyObject), self.loop)
-        called = call(_leave, whose, 2, cython.NULL)
+        called = vectorcall(_leave, whose, 2, cython.NULL)
         if called == cython.NULL:  # the coroutine has left it, and the task cannot tell who is next
             PyErr_Clear()
             self.cancelled = True

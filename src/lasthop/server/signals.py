@@ -11,13 +11,16 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 EVERY = frozenset(signal.valid_signals()) - {
     signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS, signal.SIGABRT
 }  # fmt: skip
 """What is held around a fork and in serving threads. A fault that is held kills without its traceback, so faults are not."""
+
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+"""By which a process is asked for its end."""
 
 
 class Signals:
@@ -46,14 +49,27 @@ class Signals:
             return []
         return [signal.Signals(number) for number in numbers if number in self._wanted]
 
-    def close(self, then: signal.Handlers | Callable[[int, FrameType | None], None] = signal.SIG_DFL) -> None:
-        """Stop listening; from now on each signal does what it does by default, or what is said."""
+    def close(self, code: int | None = None) -> None:
+        """Stop listening: each signal does what it does by default.
+
+        Where a process ends with an exit code, none does anything, but who asks for the end gets it at once, with that code.
+        """
         signal.set_wakeup_fd(-1)
         for number in self._wanted:
-            signal.signal(number, then)
+            if code is None:
+                signal.signal(number, signal.SIG_DFL)
+            elif number in ENDING:
+                signal.signal(number, lambda _number, _frame: os._exit(code))
+            else:
+                signal.signal(number, signal.SIG_IGN)
         for descriptor in (self._read, self._write):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def ignore(self) -> None:
+        """From now to the end: the interpreter takes handlers back at its own, and a signal would kill it, whatever its exit code was to be."""
+        for number in self._wanted:
+            signal.signal(number, signal.SIG_IGN)
 
     def _write_it(self, number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -62,12 +78,6 @@ class Signals:
 
 def _queued(number: int, frame: FrameType | None) -> None:
     """The pipe has it already."""
-
-
-def ignore(numbers: Iterable[signal.Signals]) -> None:
-    """To the end of the process: the interpreter's own end takes handlers back, and a signal would kill it and change its exit code."""
-    for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def hold() -> None:

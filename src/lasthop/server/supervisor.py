@@ -21,7 +21,7 @@ from lasthop.server.filewatch import FileWatch, Outcome
 from lasthop.server.generation import Generation, Loader
 from lasthop.server.planning import Planner
 from lasthop.server.ready import Systemd, announce
-from lasthop.server.signals import Signals, ignore
+from lasthop.server.signals import Signals
 from lasthop.server.status import Standing
 from lasthop.server.statusroom import StatusRoom
 from lasthop.server.stuck import StuckWatch
@@ -135,7 +135,7 @@ class Supervisor:
             raise
         self._close()
         log.info("stopped")
-        ignore(HEARD)
+        self._signals.ignore()
         return self._code
 
     def let_go(self, keep: list[Listener]) -> None:
@@ -157,7 +157,7 @@ class Supervisor:
             self._pid_file.remove()
         self._status.close()
         # Last: what removes files must not be ended by a second TERM. What is left to do, a line of the log that nobody takes, may be.
-        self._signals.close(then=lambda _number, _frame: os._exit(self._code))
+        self._signals.close(self._code)
         self._selector.close()
 
     def _standing(self) -> Standing:
