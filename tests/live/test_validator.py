@@ -52,7 +52,8 @@ def test_the_validator_has_nothing_to_complain_of(serve: Serve, link: str, threa
         )
         assert to_the_end(client).endswith(b"\r\n\r\n0 1 2 ")
     code = server.stop()
-    said = server.said()
+    # What the server says of fronts that happen to run on this machine has nothing to do with the application.
+    said = "\n".join(line for line in server.said().splitlines() if "cannot connect to unix:" not in line)
     assert 0 == code
     for complaint in ("AssertionError", "Traceback", "Warning", "WARNING", "ERROR", "without being closed"):
         assert complaint not in said, said

@@ -1,4 +1,4 @@
-"""Fronts as www-data beside which a server's advice is tested, and a world of processes in which there are no others.
+"""Fronts of another user beside which a server's advice is tested, and a world of processes in which there are no others.
 
 `python -m tests.server.beside OPTIONS` is run in a pid namespace of its own: it starts nginx there, then `lasthop serve` with the
 options on a socket file, then prints what the server said, as JSON with what nginx replied.
@@ -25,7 +25,8 @@ import pytest
 from lasthop.demo.serving import Serving
 from tests.live.fronts import Front, missing
 
-USER = "www-data"
+USER = "news"
+"""One whom every Debian has and as whom no front runs, so that none of this machine stands for a test's: one of each user is told."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 60
 ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -33,7 +34,7 @@ ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 def need_front_of_another_user() -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can start nginx as www-data")
+        pytest.skip("only root can start nginx as another user")
     if missing("nginx"):
         pytest.skip("nginx is not installed")
     if USER not in {each.pw_name for each in pwd.getpwall()}:

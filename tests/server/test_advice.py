@@ -1,4 +1,4 @@
-"""When it is said at the start that no front can connect: the whole program, beside a real nginx as www-data and no other process."""
+"""When it is said at the start that no front can connect: the whole program, beside a real nginx of another user and no other process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between a real nginx, as www-data, and a socket file, and with which words it is told."""
+"""What stands between a real nginx, as another user, and a socket file, and with which words it is told."""
 
 from __future__ import annotations
 
