@@ -14,6 +14,7 @@ What `Serving` offers is in lasthop/demo/serving.py: addresses, unix, tcp, pid, 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,10 @@ if "SANITIZED" in os.environ:
     # tools/sanitized: this Python has the sanitizers' libraries, and so will those have that tests start; other programs must not.
     os.environ.pop("LD_PRELOAD", None)
     sys.executable = os.environ["SANITIZED"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # In the background of a shell; the programs that tests interrupt would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 BESIDE = (
