@@ -1,5 +1,6 @@
 """Sinks: whole lines, reopened in place."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -73,6 +74,28 @@ def test_a_log_that_cannot_be_written_to_stops_nobody() -> None:
     os.close(read)
     Sink("-", write).write("line\n")
     os.close(write)
+
+
+def test_lines_that_nobody_takes_are_left_out_and_counted(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    pipe = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
+    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4 * os.sysconf("SC_PAGESIZE"))
+    sink = open_error_log(str(tmp_path / "log"), "info")
+    os.write(pipe, bytes(size))
+    for number in range(100):
+        logging.getLogger("lasthop").info("while it is full: %d", number)
+    os.read(pipe, size)
+    logging.getLogger("lasthop").info("once it is empty")
+    logging.getLogger("lasthop").info("and again")
+    sink.close()
+    said = [line.partition("] [")[2] for line in os.read(pipe, size).decode().splitlines()]
+    os.close(pipe)
+    mine = f"{os.getpid()}] "
+    assert [
+        f"{mine}[WARNING] 100 lines left out here: nobody took this log",
+        f"{mine}[INFO] once it is empty",
+        f"{mine}[INFO] and again",
+    ] == said
 
 
 def test_the_error_log_has_time_pid_and_level(tmp_path: Path) -> None:

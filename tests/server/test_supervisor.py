@@ -253,10 +253,11 @@ def test_a_failure_of_its_own_is_told_with_its_traceback() -> None:
 def test_a_log_that_nobody_reads_keeps_nobody_from_the_end(start: Start, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     pipe = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
-    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGESIZE"))
+    page = os.sysconf("SC_PAGESIZE")
+    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 2 * page)
     server = start(error_logfile=str(tmp_path / "log"), log_level="info")
     os.read(pipe, size)
-    os.write(pipe, bytes(size - 75))  # there is room for "stopping", and for no other line
+    os.write(pipe, bytes(page))  # "stopping" gets the other one, and then it takes nothing
 
     def asked_again() -> bool:
         server.send(signal.SIGTERM)
@@ -265,6 +266,26 @@ def test_a_log_that_nobody_reads_keeps_nobody_from_the_end(start: Start, tmp_pat
     until(asked_again)
     assert 0 == server.wait()
     assert b"stopping" in os.read(pipe, size)
+    os.close(pipe)
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_a_log_that_is_full_all_the_time_keeps_nobody_from_hearing(
+    start: Start, tmp_path: Path, asked: signal.Signals
+) -> None:
+    os.mkfifo(tmp_path / "log")
+    pipe = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)
+    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGESIZE"))
+    server = start(error_logfile=str(tmp_path / "log"), log_level="info")
+    os.read(pipe, size)
+    os.write(pipe, bytes(size))
+    before = server.workers()
+    for each in before:
+        os.kill(each, signal.SIGKILL)
+    until(lambda: len(server.workers() - before) == 1)
+    server.send(asked)
+    assert 0 == server.wait()
+    assert bytes(size) == os.read(pipe, size)
     os.close(pipe)
 
 

@@ -2,17 +2,25 @@
 
 Each line leaves in one write(2) to a descriptor opened for appending, so lines of several workers never mix. To reopen, the new
 file is put under the old number (dup2), so no thread ever sees a closed one.
+
+Nobody may take what is logged: a pipe's reader hangs, a terminal was stopped with Ctrl-S. A worker waits, so that nothing is lost of what
+an application says. A supervisor that waited would hear no signal any more: it waits a moment, then goes on without the line, and
+says how many it left out as soon as it can.
 """
 
 import io
 import logging
 import os
+import select
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from lasthop.errors import LasthopError, LogFileError
+
+PATIENCE_SECONDS = 1.0
+"""How long a supervisor waits for a log that takes nothing, before it goes on without it."""
 
 
 class Sink:
@@ -30,6 +38,12 @@ class Sink:
                 rest = rest[os.write(self.descriptor, rest) :]
         except OSError:
             return
+
+    def takes(self, seconds: float) -> bool:
+        """Whether a line can be written without waiting, now or within some time; a file always takes one."""
+        room = select.poll()
+        room.register(self.descriptor, select.POLLOUT)
+        return bool(room.poll(1000 * seconds))
 
     def reopen(self) -> None:
         """Go on in the file that now has the name: the old one was moved away."""
@@ -52,15 +66,38 @@ class Sink:
 
 
 class _Lines(logging.Handler):
+    """Each record in a line. The process that made it, the supervisor, does not wait for long; those that it forks do."""
+
     def __init__(self, sink: Sink) -> None:
         super().__init__()
-        self.sink = sink
+        self._sink = sink
+        self._supervisor = os.getpid()
+        self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.sink.write(self.format(record) + "\n")
+            line = self.format(record) + "\n"
+            if os.getpid() != self._supervisor:
+                self._sink.write(line)
+            elif self._sink.takes(0 if self._left_out else PATIENCE_SECONDS):
+                self._sink.write(self._count() + line)
+            else:
+                self._left_out += 1
         except Exception:  # noqa: BLE001 - a wrong format in somebody's log call
             self.handleError(record)
+
+    def _count(self) -> str:
+        """A line of its own about those that were left out, if there were any."""
+        left_out, self._left_out = self._left_out, 0
+        if not left_out:
+            return ""
+        said = f"{left_out} line{'s' * (left_out > 1)} left out here: nobody took this log"
+        return (
+            self.format(
+                logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": said})
+            )
+            + "\n"
+        )
 
 
 class _Format(logging.Formatter):
