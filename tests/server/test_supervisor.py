@@ -250,6 +250,48 @@ def test_a_failure_of_its_own_is_told_with_its_traceback() -> None:
     assert "LookupError: as it should" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise ImportError('no settings')", "ImportError: no settings"),
+        (
+            "async def application(scope, receive, send):\n"
+            "    await send({'type': 'lifespan.startup.failed', 'message': 'no database'})",
+            "no database",
+        ),
+    ],
+)
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_thread_that_is_left_does_not_hold_the_reason_back(
+    start: Start, tmp_path: Path, code: str, words: str, preload: bool
+) -> None:
+    (tmp_path / "leaves.py").write_text(
+        f"import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()\n{code}\n"
+    )
+    server = start("leaves:application", pythonpath=[str(tmp_path)], preload=preload, wait=False)
+    assert 4 == server.wait()
+    assert words in server.log()
+
+
+def test_programs_that_the_application_starts_hear_what_they_always_hear(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "starts.py").write_text(
+        "import subprocess\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [subprocess.check_output(['grep', 'SigIgn', '/proc/self/status'])]\n"
+    )
+    server = start("starts:application", pythonpath=[str(tmp_path)])
+    ignored = int(server.get().split()[1], 16)
+    assert not ignored & (1 << signal.SIGHUP - 1 | 1 << signal.SIGUSR2 - 1)
+    (worker,) = server.workers()
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
+        os.kill(worker, number)  # as a terminal does
+    assert "SigIgn" in server.get()
+    assert {worker} == server.workers()
+
+
 def test_a_log_that_nobody_reads_keeps_nobody_from_the_end(start: Start, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     pipe = os.open(tmp_path / "log", os.O_RDWR | os.O_NONBLOCK)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lasthop.errors import LasthopError
 from lasthop.server import exits
 from lasthop.server.signals import ended_with, hold, release
-from lasthop.server.worker import LONGEST_MESSAGE, Post, work
+from lasthop.server.worker import LONGEST_MESSAGE, Post, tell_failure, work
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -46,11 +46,7 @@ def load(post: LoaderPost) -> int:
             with ended_with(channel):
                 application = post.pattern.target.load()
         except LasthopError as error:
-            channel.send(
-                b"failed %d " % exits.LOAD_FAILED
-                + str(error).encode("utf-8", "backslashreplace")[-LONGEST_MESSAGE:]
-            )
-            return exits.LOAD_FAILED
+            return tell_failure(channel, exits.LOAD_FAILED, error)
         # What is loaded now stays for ever; a collector that writes into it would end the sharing of its pages.
         gc.collect()
         gc.freeze()

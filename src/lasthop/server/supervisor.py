@@ -344,7 +344,7 @@ class Supervisor:
             self._boot_failed(child.generation, *(child.failure or _unready(f"worker {child.pid} {how}")))
         elif child.stage is Stage.STUCK and not child.ready_at:
             still = f"worker {child.pid} stood still while it loaded the application"
-            self._boot_failed(child.generation, *_unready(still))
+            self._boot_failed(child.generation, *(child.failure or _unready(still)))
         elif child.stage is Stage.STUCK:
             log.error("worker %s, which was stuck, %s; starting another", child.pid, how)
         else:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from logging import getLogger
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lasthop.errors import ApplicationFailed, LasthopError, TargetError
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 IDLE_LINGER_SECONDS = 1.0
 """How long an idle kept-alive connection may still bring a request when the whole server stops. A front that sees it closed
 opens another; one that sends at that very moment would lose a request."""
+
+FAILED_SECONDS = 1.0
+"""What a process that could not load the application, or begin, has for its end."""
 
 LONGEST_MESSAGE = 32_768
 """Bytes of a message on the channel: a packet must fit into the socket's buffer."""
@@ -79,10 +83,13 @@ class Post(NamedTuple):
 def work(post: Post, application: Application | None = None) -> int:
     """Be a worker until told to leave. Called in a fresh fork with all signals held; returns the exit code."""
     faulthandler.enable(post.error_log.descriptor)
-    for ignored in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2):
-        signal.signal(
-            ignored, signal.SIG_IGN
-        )  # a terminal sends them to the whole group: only the supervisor acts
+    # Sent to the whole group, as a terminal does, they are meant for the supervisor. Ignored they would be in programs that the application starts, too;
+    # but who handles TTIN or TTOU goes round in circles when it reads a terminal that is not its own, where who ignores them gets an error.
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, _leave_to_the_supervisor)
+        signal.siginterrupt(number, False)
+    for number in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
     # While it boots a worker has nothing to finish: TERM, INT and QUIT end it as they end any program. USR1 is kept until then.
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
     with contextlib.suppress(BrokenPipeError):
@@ -91,9 +98,9 @@ def work(post: Post, application: Application | None = None) -> int:
             with ended_with(post.channel):
                 booted = _boot(post, application or post.target.load())
         except (ApplicationFailed, TargetError) as error:
-            return _failed(post, exits.LOAD_FAILED, error)
+            return tell_failure(post.channel, exits.LOAD_FAILED, error)
         except LasthopError as error:
-            return _failed(post, exits.BOOT_FAILED, error)
+            return tell_failure(post.channel, exits.BOOT_FAILED, error)
         for name in ("lasthop", "lasthop.engine"):
             getLogger(
                 name
@@ -109,11 +116,21 @@ def work(post: Post, application: Application | None = None) -> int:
     return exits.STOPPED  # the supervisor went while we booted
 
 
-def _failed(post: Post, code: int, error: Exception) -> int:
-    post.channel.send(
-        b"failed %d " % code + str(error).encode("utf-8", "backslashreplace")[-LONGEST_MESSAGE:]
-    )
+def _leave_to_the_supervisor(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def tell_failure(channel: socket.socket, code: int, error: Exception) -> int:
+    """Say why nothing can be served, and end soon: a thread that the application left running would keep this process, and so the reason, back."""
+    channel.send(b"failed %d " % code + str(error).encode("utf-8", "backslashreplace")[-LONGEST_MESSAGE:])
+    with contextlib.suppress(RuntimeError):  # no thread is to be had
+        threading.Thread(target=_end_soon, args=(code,), daemon=True).start()
     return code
+
+
+def _end_soon(code: int) -> None:
+    time.sleep(FAILED_SECONDS)
+    os._exit(code)
 
 
 class Booted(NamedTuple):
