@@ -222,3 +222,35 @@ def test_one_that_does_not_show_what_it_is_is_told_of(
     check(application, "shop:app", "wsgi")
     check(wrapped(simple), "shop:app", "auto")
     assert 1 == len(caplog.records)
+
+
+class RaisesWhatItLikes:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("not now")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class HasEverything:
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        return []
+
+
+class CalledByItsClass(type):
+    async def __call__(cls, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class Called(metaclass=CalledByItsClass):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(RaisesWhatItLikes, "asgi"), (HasEverything, "wsgi"), (lambda: Called, "asgi")]
+)
+def test_objects_that_answer_oddly_are_looked_at_all_the_same(make: Callable[[], Any], kind: str) -> None:
+    application = make()
+    assert kind == interface_of(application, "shop:app")
+    check(application, "shop:app", "auto")

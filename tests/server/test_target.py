@@ -137,6 +137,13 @@ def test_a_near_name_that_cannot_be_called_is_not_offered_but_the_applications_a
     assert "did you mean app or site or with_send?" == caught.value.hint
 
 
+def test_what_raises_when_it_is_looked_at_is_no_hindrance(module: Path) -> None:
+    module.write_text("from flask import Flask, request\napplication = Flask(__name__)\n")
+    with pytest.raises(TargetError) as caught:
+        parse("shop:aplication").load()
+    assert "did you mean application?" == caught.value.hint
+
+
 def test_where_nothing_looks_like_an_application_it_says_so(module: Path) -> None:
     module.write_text("number = 1\n")
     with pytest.raises(TargetError) as caught:
@@ -162,6 +169,9 @@ def test_a_factory_that_is_a_coroutine_function_is_refused_and_its_coroutine_clo
     module.write_text("async def create():\n    return print\n")
     with pytest.raises(TargetError, match=r"shop\.create\(\) makes a coroutine") as caught:
         parse("shop:create()").load()
+    assert "def instead of async def; what is to be awaited belongs in the lifespan" == caught.value.hint
+    with pytest.raises(TargetError, match=r"shop\.create makes a coroutine") as caught:
+        parse("shop:create").load()
     assert "def instead of async def; what is to be awaited belongs in the lifespan" == caught.value.hint
 
 

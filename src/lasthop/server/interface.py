@@ -6,7 +6,7 @@ looked at in order: a coroutine function, an object or a class whose `__call__` 
 
 import functools
 from logging import getLogger
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, Literal
 
 from lasthop.errors import TargetError
@@ -33,8 +33,9 @@ log = getLogger("lasthop")
 def interface_of(application: Any, text: str) -> Interface:
     """Which of the two it is. Raises TargetError for ASGI's version 2, which nobody sends any more."""
     for found in _unwrapped(application):
-        call = getattr(found, "__call__", None)  # noqa: B004 - what it is, not whether it is there; some objects have one of their own
-        if _makes_coroutine(found) or (not isinstance(found, type) and _makes_coroutine(call)):
+        # Some objects have a `__call__` of their own; the call of a class is its own class's business.
+        call = _get(type(found) if isinstance(found, type) else found, "__call__")
+        if _makes_coroutine(found) or _makes_coroutine(call):
             return "asgi"
         if isinstance(found, type):
             if _makes_coroutine(found.__dict__.get("__call__")) and _taken(found)[0] == 1:
@@ -99,15 +100,16 @@ def _taken(found: Any) -> tuple[int, int]:
     function: Any = found
     bound = 0
     if isinstance(found, type):
-        if type(found) is type and getattr(found, "__new__", None) is object.__new__:
-            function, bound = getattr(found, "__init__", None), 1
+        if type(found) is type and _get(found, "__new__") is object.__new__:
+            function, bound = _get(found, "__init__"), 1
             if function is object.__init__:
                 return 0, 0
         else:
             function = None
     elif not isinstance(found, FunctionType):
-        called = found if hasattr(found, "__func__") else getattr(found, "__call__", None)  # noqa: B004
-        function, bound = getattr(called, "__func__", called), int(hasattr(called, "__func__"))
+        called = found if _get(found, "__func__") is not None else _get(found, "__call__")
+        inner = _get(called, "__func__")
+        function, bound = (called, 0) if inner is None else (inner, 1)
     if not isinstance(function, FunctionType):
         return 0, ANY
     code = function.__code__
@@ -119,7 +121,7 @@ def _taken(found: Any) -> tuple[int, int]:
 def _any(found: Any) -> bool:
     """Whether it is a function or method of Python's own that takes any arguments."""
     if not isinstance(found, FunctionType):
-        found = getattr(getattr(found, "__call__", None), "__func__", None)  # noqa: B004
+        found = _get(_get(found, "__call__"), "__func__")
     return isinstance(found, FunctionType) and bool(found.__code__.co_flags & CO_VARARGS)
 
 
@@ -131,7 +133,7 @@ def _unwrapped(found: Any) -> list[Any]:
         if isinstance(found, functools.partial):
             found = found.func
         else:
-            inner = getattr(found, "__wrapped__", None)
+            inner = _get(found, "__wrapped__")
             if inner is None:
                 break
             found = inner
@@ -139,5 +141,14 @@ def _unwrapped(found: Any) -> list[Any]:
 
 
 def _makes_coroutine(found: Any) -> bool:
-    code = getattr(getattr(found, "__func__", found), "__code__", None)
-    return bool(getattr(code, "co_flags", 0) & (CO_COROUTINE | CO_ITERABLE_COROUTINE))
+    inner = _get(found, "__func__")
+    code = _get(found if inner is None else inner, "__code__")
+    return isinstance(code, CodeType) and bool(code.co_flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE))
+
+
+def _get(found: Any, name: str) -> Any:
+    """An attribute, or None: what the application is made of may raise anything when it is asked (Flask's `request`, outside of one)."""
+    try:
+        return getattr(found, name, None)
+    except Exception:  # noqa: BLE001
+        return None

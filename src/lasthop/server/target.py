@@ -18,8 +18,8 @@ from lasthop.server import interface
 
 Application = Callable[..., Any]
 
-CO_VARARGS = 0x04
-"""A flag of a code object (documented in the module inspect): it takes any arguments."""
+CO_VARARGS, CO_COROUTINE = 0x04, 0x80
+"""Flags of a code object (documented in the module inspect): it takes any arguments; its call makes a coroutine."""
 
 USUAL = ("application", "app", "wsgi", "asgi")
 """What applications are called."""
@@ -65,11 +65,7 @@ class Target(NamedTuple):
             at += "()"
             if isinstance(found, CoroutineType):
                 found.close()
-                raise TargetError(
-                    self.text,
-                    f"{at} makes a coroutine, and a factory makes the application at once",
-                    "def instead of async def; what is to be awaited belongs in the lifespan",
-                )
+                raise self._not_at_once(at)
         if not callable(found):
             raise TargetError(
                 self.text, f"{at} is {_a(found)}, and an application is called", self._instead(found)
@@ -79,11 +75,20 @@ class Target(NamedTuple):
             and not found.__code__.co_argcount
             and not found.__code__.co_flags & CO_VARARGS
         ):
+            if found.__code__.co_flags & CO_COROUTINE:
+                raise self._not_at_once(at)
             raise TargetError(
                 self.text, f"{at} takes no arguments: it makes the application, perhaps", f"'{self.text}()'"
             )
         interface.check(found, self.text, self.interface)
         return found  # type: ignore[no-any-return]
+
+    def _not_at_once(self, at: str) -> TargetError:
+        return TargetError(
+            self.text,
+            f"{at} makes a coroutine, and a factory makes the application at once",
+            "def instead of async def; what is to be awaited belongs in the lifespan",
+        )
 
     def _instead(self, found: object) -> str:
         if isinstance(found, ModuleType):
@@ -176,12 +181,19 @@ def _attribute(target: Target, owner: Any, at: str, name: str) -> Any:
         # Between two dots anything may stand; at the end only what can be called.
         names = [each for each in dir(owner) if not each.startswith("_")]
         if name == target.attributes[-1]:
-            names = [each for each in names if callable(getattr(owner, each, None))]
+            names = [each for each in names if _is_called(owner, each)]
         near = difflib.get_close_matches(name, names, n=2)
         if isinstance(owner, ModuleType):
             near += _applications(owner)
         hint = _did_you_mean(near) or _named_in(at)
         raise TargetError(target.text, f"{at} has no attribute {name!r}", hint) from error
+
+
+def _is_called(owner: Any, name: str) -> bool:
+    try:
+        return callable(getattr(owner, name))
+    except Exception:  # noqa: BLE001 - whatever a property raises
+        return False
 
 
 def _applications(module: ModuleType) -> list[str]:
