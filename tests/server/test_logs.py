@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,28 @@ def test_lines_that_nobody_takes_are_left_out_and_counted(tmp_path: Path) -> Non
         f"{mine}[INFO] once it is empty",
         f"{mine}[INFO] and again",
     ] == said
+
+
+def test_a_full_disk_is_told_of_once_and_cuts_no_line_that_comes_after(tmp_path: Path) -> None:
+    errors = open_error_log(str(tmp_path / "errors"), "info")
+    accesses = Sink(str(tmp_path / "accesses"), 1)
+    accesses.write("one\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (7, before[1]))
+    try:
+        accesses.write("two and more\n")  # three bytes of it have room
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    accesses.write("three\n")
+    assert "one\ntwo\nthree\n" == (tmp_path / "accesses").read_text()
+    full = Sink("/dev/full", 1)
+    full.write("lost\n")
+    full.write("lost\n")
+    for sink in (errors, accesses, full):
+        sink.close()
+    assert 1 == (tmp_path / "errors").read_text().count(
+        "lines of /dev/full cannot be written, and are lost: No space"
+    )
 
 
 def test_the_error_log_has_time_pid_and_level(tmp_path: Path) -> None:

@@ -29,15 +29,27 @@ class Sink:
     def __init__(self, name: str, standard: int) -> None:
         self.path = None if name == "-" else str(Path(name).absolute())
         self.descriptor = standard if self.path is None else self._open(self.path)
+        self._fails = False
+        self._is_torn = False
+        """The last line has no end."""
 
     def write(self, line: str) -> None:
-        """Write a line; a log that cannot be written to does not stop the server."""
-        rest = memoryview(line.encode("utf-8", "backslashreplace"))
+        """Write a line; a log that cannot be written to (a full disk) does not stop the server, and the error log says so once."""
+        whole = ("\n" * self._is_torn + line).encode("utf-8", "backslashreplace")
+        rest = memoryview(whole)
         try:
             while rest:
                 rest = rest[os.write(self.descriptor, rest) :]
-        except OSError:
+        except OSError as error:
+            self._is_torn = self._is_torn or len(rest) < len(whole)
+            if not self._fails:
+                self._fails = True
+                name = self.path or ("standard output" if self.descriptor == 1 else "this log")
+                logging.getLogger("lasthop").error(
+                    "lines of %s cannot be written, and are lost: %s", name, error.strerror
+                )
             return
+        self._fails = self._is_torn = False
 
     def takes(self, seconds: float) -> bool:
         """Whether a line can be written without waiting, now or within some time; a file always takes one."""
@@ -52,6 +64,7 @@ class Sink:
         opened = self._open(self.path)
         os.dup2(opened, self.descriptor, inheritable=False)
         os.close(opened)
+        self._is_torn = False
 
     def close(self) -> None:
         if self.path is not None:
