@@ -234,3 +234,8 @@ def test_a_wrong_format_of_the_access_log_is_known_before_the_log_is_wanted() ->
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert 2 == done.returncode
     assert "--access-logformat '%({x}o)s' cannot be followed" in done.stderr
+
+
+def test_a_ready_fd_that_was_not_passed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["serve", "lasthop.demo:app", "--bind", "127.0.0.1:0", "--ready-fd", "999"])
+    assert "--ready-fd 999: there is no such file descriptor" in capsys.readouterr().err

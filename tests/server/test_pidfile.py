@@ -26,6 +26,12 @@ def test_a_second_server_is_refused_with_the_pid_of_the_first(tmp_path: Path) ->
     file.remove()
 
 
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/full"])
+def test_what_is_no_file_is_refused(path: str) -> None:
+    with pytest.raises(PidFileError, match="it is there and is no file"):
+        PidFile(path)
+
+
 def test_a_file_that_was_left_is_taken_over_whatever_it_says(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text("1\nand more\n")  # pid 1 is always there
     file = PidFile(str(tmp_path / "pid"))

@@ -46,8 +46,10 @@ def main(arguments: list[str]) -> int:
             "lasthop serve MODULE:ATTRIBUTE, such as lasthop serve shop.wsgi:application",
         )
     # Only now: asking for help or checking settings works where nothing was compiled.
+    from lasthop.server import ready
     from lasthop.server.supervisor import run
 
+    ready.check(found.settings.ready_fd)
     return run(words.target, found.settings, lambda: read().settings)
 
 

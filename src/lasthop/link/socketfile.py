@@ -303,10 +303,11 @@ def _make_way(address: UnixAddress, path: Path, orphans_seconds: float) -> None:
             if pid
             else "a process"
         )
+        heir = "; to take over from it: --replace" if command and "lasthop" in command else ""
         raise ListenError(
             address,
             f"{who} is listening there",
-            f"stop it first{f' (kill {pid})' if pid else ''}, or another name",
+            f"stop it first{f' (kill {pid})' if pid else ''}, or another name{heir}",
         )
     path.unlink()
     log.info("replaced %s, which a server that is gone had left", path)

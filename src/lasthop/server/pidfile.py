@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from lasthop.errors import PidFileError
@@ -20,6 +21,9 @@ class PidFile:
             raise PidFileError(
                 str(self.path), error.strerror or str(error), "a directory that the server may write to"
             ) from error
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            os.close(self.descriptor)
+            raise PidFileError(str(self.path), "it is there and is no file", "another --pid")
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -31,7 +35,15 @@ class PidFile:
                 f"stop it first (kill {pid}), or another --pid",
             ) from error
         self._ours = True
-        self._write()
+        try:
+            self._write()
+        except OSError as error:
+            self.remove()
+            raise PidFileError(
+                str(self.path),
+                f"it cannot be written: {error.strerror}",
+                "room on its disk, or another --pid",
+            ) from error
 
     @classmethod
     def handed(cls, path: str, descriptor: int) -> "PidFile":

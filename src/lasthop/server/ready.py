@@ -9,6 +9,8 @@ import os
 import socket
 import time
 
+from lasthop.errors import UsageError
+
 
 class Systemd:
     """The notification socket of systemd, silent when there is none.
@@ -55,6 +57,19 @@ class Systemd:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
             out.sendto(message.encode(), self._address)
+
+
+def check(descriptor: int | None) -> None:
+    """Raise UsageError for one that whoever starts the server has not passed on. To be called before anything is opened, which could get its number."""
+    if descriptor is None:
+        return
+    try:
+        os.fstat(descriptor)
+    except OSError as error:
+        raise UsageError(
+            f"--ready-fd {descriptor}: there is no such file descriptor",
+            "have the program that starts lasthop pass it on, such as pass_fds= of Python's subprocess",
+        ) from error
 
 
 def announce(descriptor: int, addresses: list[str]) -> None:
