@@ -254,7 +254,7 @@ class Settings:
             PROCESSES,
             "Replace a worker after so many requests; 0: never",
             "A remedy for an application that leaks memory. The next worker is ready before the old one leaves, and no request is lost; "
-            "each replacement costs an import of the application.",
+            "WebSockets are closed with 1012 (come again), and streams that last longer than the graceful time-out are cut off. Each replacement costs an import of the application.",
         ),
     ] = 0
 
@@ -427,6 +427,16 @@ class Settings:
         ),
     ] = True
 
+    pathsend: Annotated[
+        kinds.Switch,
+        Says(
+            APPLICATION,
+            "Let ASGI frameworks send files by their paths (http.response.pathsend)",
+            "Starlette and FastAPI then hand a file's path over instead of its bytes, and sendfile does the rest. `--no-pathsend` where a middleware "
+            "works on the bytes of all replies: it would get a message without any.",
+        ),
+    ] = True
+
     preload: Annotated[
         kinds.Switch,
         Says(
@@ -478,7 +488,7 @@ class Settings:
         Says(
             LOGS,
             "How a line of the access log looks: combined, json, or gunicorn's atoms such as %(h)s %(r)s %(s)s %(D)s",
-            "",
+            "Size and time are those of what the application gave, when it had given all: a peer that reads slowly, or goes away in a file, may have less.",
         ),
     ] = "combined"
 

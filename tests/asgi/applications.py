@@ -447,6 +447,19 @@ class OwnTask(asyncio.Task[Any]):
     """What a library's task factory makes."""
 
 
+async def stops_the_loop_and_lives(scope: Scope, receive: Receive, send: Send) -> None:
+    """Its lifespan stops the loop at its start and at its end."""
+    if scope["type"] != "lifespan":
+        await reply(send, b"hello")
+        return
+    for phase in ("startup", "shutdown"):
+        await receive()
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.01)
+        tell(phase, "ends")
+        await send({"type": f"lifespan.{phase}.complete"})
+
+
 async def with_own_tasks(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "lifespan":
         await reply(send, type(asyncio.current_task()).__name__.encode())
@@ -514,7 +527,10 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
         {
             "type": "websocket.accept",
             "subprotocol": next(iter(scope["subprotocols"]), None),
-            "headers": [(b"x-seen", scope["path"].encode())],
+            "headers": [
+                (b"x-seen", scope["path"].encode()),
+                *([(b"Date", b"never"), (b"server", b"mine")] if scope["path"] == "/own_headers" else []),
+            ],
         }
     )
     match scope["path"]:

@@ -1,10 +1,13 @@
 """The lifespan: before the first request, after the last, and what becomes of an application that cannot begin."""
 
+import asyncio
 import signal
+from typing import Any
 
 import pytest
 
 from lasthop.errors import DemoFailed
+from lasthop.server import lifespan
 from tests.asgi.conftest import Start, ask, quiet, said_by
 
 
@@ -125,3 +128,38 @@ def test_with_no_grace_it_ends_in_order_all_the_same(start: Start) -> None:
     assert 0 == server.stop()
     assert 1 == server.said().count("ends\n")
     quiet(server)
+
+
+def test_one_that_stops_the_loop_begins_and_ends_in_order(start: Start) -> None:
+    server = start("applications:stops_the_loop_and_lives")
+    connection = ask(server)
+    connection.request("GET", "/")
+    assert b"hello" == connection.getresponse().read()
+    assert 0 == server.stop()
+    assert ["startup ends", "shutdown ends"] == [
+        line for line in server.said().splitlines() if line.endswith(" ends")
+    ]
+    quiet(server)
+
+
+def test_a_start_that_takes_long_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lifespan, "LONG_SECONDS", 0.01)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        while not caplog.messages:
+            await asyncio.sleep(0.01)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+
+    async def begin_and_end() -> None:
+        living = lifespan.Lifespan(application, "shop:app", "on")
+        await asyncio.wait_for(living.start(), 20)
+        await living.stop(5)
+
+    asyncio.run(begin_and_end())
+    assert [
+        "the application's lifespan has been starting for 0.01 s; nothing is served before it has"
+    ] == caplog.messages

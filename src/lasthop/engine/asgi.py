@@ -56,6 +56,7 @@ class Engine(Core):
     """A worker's engine: give it an ASGI application and listening sockets (`Core`), await `serve` in an event loop.
 
     `state`: the lifespan's, of which each request gets a shallow copy, or None. `root_path`: what the front has cut off the paths.
+    `pathsend`: offer `http.response.pathsend`, by which frameworks send files.
     `websocket`: makes a session of a handshake (`websocket.Session`), or None: handshakes are plain requests then.
     `cancelled_seconds`: how long tasks that are cancelled at the end may take for theirs.
     """
@@ -67,6 +68,7 @@ class Engine(Core):
         *,
         state=None,
         root_path="",
+        pathsend=True,
         websocket=None,
         cancelled_seconds=1.0,
         **options,
@@ -82,7 +84,7 @@ class Engine(Core):
         for place, (fd, name, port, *_) in enumerate(listeners):
             over_unix = self.service.poll.listeners[place].family == AF_UNIX
             server = (_path_of(fd), None) if over_unix else (name, int(port))
-            self.service.scopes.append(template_of(server, root_path, state is not None))
+            self.service.scopes.append(template_of(server, root_path, state is not None, pathsend))
         self.service.poll.looped = True
 
     async def serve(self):

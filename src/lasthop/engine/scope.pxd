@@ -37,4 +37,4 @@ cdef dict build_scope(
 cdef bint asks_for_websocket(const Head* head, const unsigned char* buf) except -1
 cdef bint needs_environ(Service service, const Head* head, Conn* conn) noexcept
 cdef object client_of(Conn* conn)
-cdef Template template_of(object server, str root_path, bint has_state)
+cdef Template template_of(object server, str root_path, bint has_state, bint pathsend)

@@ -104,18 +104,19 @@ class Own:
         return made
 
 
-def template_of(server, root_path, has_state):
-    """Of a listener: `server` is its address and port, or its path and None."""
+def template_of(server, root_path, has_state, pathsend):
+    """Of a listener: `server` is its address and port, or its path and None. `pathsend`: replies may be files, by their paths."""
     template: Template = Template()
     template.asgi = Own({"version": "3.0", "spec_version": "2.3"})
-    template.extensions = Own(
-        {
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-            "http.response.trailers": {},
-            "http.response.early_hint": {},
-        }
-    )
+    extensions = {
+        "http.response.pathsend": {},
+        "http.response.zerocopysend": {},
+        "http.response.trailers": {},
+        "http.response.early_hint": {},
+    }
+    if not pathsend:
+        del extensions["http.response.pathsend"]
+    template.extensions = Own(extensions)
     template.root = root_path
     template.raw_root = quote(root_path, safe="/:@!$&'()*+,;=~").encode()
     template.scope = {
@@ -300,7 +301,7 @@ def _believe(scope: dict, environ: dict, headers: list) -> cython.int:
 
 
 def asks_for_websocket(head, buf):
-    """Is it a GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1), without a body, which would be taken for frames?"""
+    """Is it a GET with `Upgrade: websocket` and `Connection: upgrade` (RFC 6455, 4.1), without a body, which would be taken for frames?"""
     i: cython.int
     upgrade: cython.bint = False
     connection: cython.bint = False
@@ -310,7 +311,6 @@ def asks_for_websocket(head, buf):
             upgrade = True
     if (
         not upgrade
-        or head.minor == 0
         or head.chunked
         or head.length > 0
         or head.method_size != 3

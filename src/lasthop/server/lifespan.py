@@ -22,6 +22,9 @@ CLEARING_SECONDS = 0.4
 
 _KINDS = [f"lifespan.{kind}.{end}" for kind in ("startup", "shutdown") for end in ("complete", "failed")]
 
+LONG_SECONDS = 10.0
+"""How long a start takes before it is said that it has not ended."""
+
 log = getLogger("lasthop")
 
 
@@ -48,7 +51,13 @@ class Lifespan:
         self._answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="lifespan")
-        await wait_for([self._answer], None)
+        await wait_for([self._answer], LONG_SECONDS)
+        if not self._answer.done():
+            log.warning(
+                "the application's lifespan has been starting for %g s; nothing is served before it has",
+                LONG_SECONDS,
+            )
+            await wait_for([self._answer], None)
         answer = self._answer.result()
         self._phase = ""
         if answer is None:

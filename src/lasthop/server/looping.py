@@ -46,11 +46,12 @@ class Looped:
         self._lifespan = Lifespan(application, text, settings.lifespan)
         try:
             self._runner.get_loop().set_exception_handler(_log)
-            self._runner.run(self._begin(turned))
+            self._go_on_with(self._begin(turned))
             self._engine = make(
                 application,
                 state=self._lifespan.state,
                 root_path=settings.root_path,
+                pathsend=settings.pathsend,
                 websocket=_websocket(settings),
                 cancelled_seconds=self._ending_s / 3,
             )
@@ -75,16 +76,19 @@ class Looped:
         """Serve, then let the application end."""
         try:
             self._go_on_with(self._serving())
+        except BaseException:
+            self._engine.stop()  # else its task would go on when the runner cancels it
+            raise
         finally:
             left = min(self._graceful_s, max(0.0, self._until - time.monotonic()))
-            self._runner.run(self._lifespan.stop(left))
+            self._go_on_with(self._lifespan.stop(left))
 
     async def _serving(self) -> None:
         """The engine's own coroutine is compiled: tools that list tasks want to see a line of a file."""
         await self._engine.serve()
 
     def _go_on_with(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it to its end, whatever the application does to the loop: SystemExit in one request, or loop.stop(), is not the end of all others."""
+        """Run it to its end, whatever the application does to the loop: SystemExit in one request, or loop.stop(), is not the end of all others, nor of the lifespan."""
         loop = self._runner.get_loop()
         task = loop.create_task(coroutine)
         while not task.done():
@@ -93,7 +97,6 @@ class Looped:
             except BaseException as error:
                 stopped = isinstance(error, SystemExit | KeyboardInterrupt | RuntimeError)
                 if task.done() or loop.is_closed() or not stopped:
-                    self._engine.stop()  # else its task would go on when the runner cancels it
                     raise  # whatever else comes out of a loop says that it cannot turn any more
                 log.error("the application stopped the event loop (%r); it goes on", error)
 

@@ -1,6 +1,4 @@
-"""Starlette with its GZipMiddleware: a file, compressed only where `http.response.pathsend` is taken away, as docs/how-to/asgi.md has it."""
-
-from typing import Any
+"""Starlette with its GZipMiddleware: a file, compressed only where `http.response.pathsend` is not offered, as docs/how-to/asgi.md has it."""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -10,20 +8,8 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 
-class WithoutPathsend:
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        scope.get("extensions", {}).pop("http.response.pathsend", None)
-        await self.app(scope, receive, send)
-
-
 async def file(_: Request) -> FileResponse:
     return FileResponse(__file__)
 
 
-application = Starlette(
-    routes=[Route("/", file)], middleware=[Middleware(WithoutPathsend), Middleware(GZipMiddleware)]
-)
-by_sendfile = Starlette(routes=[Route("/", file)], middleware=[Middleware(GZipMiddleware)])
+application = Starlette(routes=[Route("/", file)], middleware=[Middleware(GZipMiddleware)])
