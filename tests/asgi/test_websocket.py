@@ -16,6 +16,7 @@ from lasthop.demo.serving import Serving
 from tests.asgi.conftest import Start, ask, opened, quiet, said_by, until
 from tests.asgi.conftest import connect as connect_raw
 from tests.conftest import Serve
+from tests.live import watching
 
 
 def talk(server: Serving, path: str = "/", link: str = "unix", **options: Any) -> ClientConnection:
@@ -118,6 +119,7 @@ def test_frames_that_come_with_the_handshake_are_not_lost(start: Start) -> None:
     )
     raw.until(b"\r\n\r\n")
     assert b"\x81\x02hi" == raw.until(b"hi")
+    raw.close()
 
 
 def test_a_bad_handshake_is_refused_and_a_plain_request_is_served(start: Start) -> None:
@@ -239,3 +241,70 @@ def test_one_that_is_too_old_is_told_of_and_nothing_else_suffers(serve: Serve, t
     connection.request("GET", "/")
     assert b"hello" == connection.getresponse().read()
     quiet(server)
+
+
+HANDSHAKE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_pings_of_a_peer_that_does_not_read_are_no_burden(start: Start, closing: bool) -> None:
+    server = start("applications:socket", "--reply-timeout", "2")
+    worker = watching.only_worker(server.pid)
+    raw = connect_raw(server)
+    raw.get("/", HANDSHAKE)
+    raw.until(b"\r\n\r\n")
+    if closing:
+        raw.send(b"\x81\x85\0\0\0\0close")
+    before = watching.memory(worker)
+    watching.forget_peak(worker)
+    pings = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 10_000
+    sent = 0
+    with contextlib.suppress(OSError):  # it is let go of, sooner or later
+        while sent < 100_000_000:
+            sent += raw.socket.send(pings[sent % len(pings) :])
+    assert sent > 100_000_000 or closing
+    assert watching.grew(worker, before) < 20_000_000
+    quiet(server)
+
+
+def test_of_many_pings_the_last_is_answered_once_the_peer_reads(start: Start) -> None:
+    server = start("applications:socket")
+    raw = connect_raw(server)
+    raw.get("/", HANDSHAKE)
+    raw.until(b"\r\n\r\n")
+    raw.send((b"\x89\xfd\0\0\0\0" + b"p" * 125) * 50_000 + b"\x89\x84\0\0\0\0last")
+    pong = b"\x8a\x7d" + b"p" * 125
+    said = b""
+    while not said.endswith(b"\x8a\x04last"):
+        said += raw.socket.recv(65536)
+    assert said.removesuffix(b"\x8a\x04last").replace(pong, b"") == b""
+    assert len(said) < 40_000 * len(pong)
+    raw.send(b"\x81\x82\0\0\0\0hi")
+    assert b"\x81\x02hi" == raw.until(b"hi")
+    raw.close()
+
+
+def test_the_handshakes_reply_has_each_of_its_fields_once(start: Start) -> None:
+    server = start("applications:socket")
+    for path, date in (("/own_headers", b"never"), ("/", b"GMT")):
+        raw = connect_raw(server)
+        raw.get(path, HANDSHAKE)
+        head = raw.until(b"\r\n\r\n").lower()
+        assert (1, 1) == (head.count(b"\r\ndate: "), head.count(b"\r\nserver: "))
+        assert date.lower() in head
+        raw.close()
+
+
+def test_a_handshake_by_http_1_0_is_a_plain_request_and_the_log_says_why(start: Start) -> None:
+    server = start("applications:socket")
+    for _ in range(2):
+        raw = connect_raw(server)
+        raw.get("/", HANDSHAKE, version="1.0")
+        assert raw.rest().endswith(b"\r\n\r\nhello")
+    said_by(
+        server, "it came by HTTP/1.0, which has none; if from a front, in nginx by: proxy_http_version 1.1;"
+    )
+    assert 1 == server.said().count("HTTP/1.0")

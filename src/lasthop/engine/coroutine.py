@@ -15,7 +15,7 @@ from cython.cimports.lasthop.engine.dialogue import ASKED, Dialogue, open_dialog
 from cython.cimports.lasthop.engine.ending import Holder, named
 from cython.cimports.lasthop.engine.environ import build_environ
 from cython.cimports.lasthop.engine.exchange import Exchange
-from cython.cimports.lasthop.engine.lane import UNSPOKEN, Lane, Service
+from cython.cimports.lasthop.engine.lane import OUTDATED, UNSPOKEN, Lane, Service
 from cython.cimports.lasthop.engine.poll import IN_APPLICATION, REQUESTS, clock_ns
 from cython.cimports.lasthop.engine.scope import asks_for_websocket, build_scope, needs_environ
 from cython.cimports.lasthop.engine.standby import ELSEWHERE, ENDED, WAITS, Standby, own_task, stand_by
@@ -92,6 +92,9 @@ def call_coroutine(lane, conn, base, took, size, whole):
     if service.access is not None or needs_environ(service, cython.address(lane.head), conn):
         environ = build_environ(service, cython.address(lane.head), base, conn)
     is_websocket: cython.bint = asks_for_websocket(cython.address(lane.head), base)
+    if is_websocket and lane.head.minor == 0:
+        service.notice(OUTDATED, "outdated", {}, "")
+        is_websocket = False
     if is_websocket and service.websocket is None:
         service.notice(UNSPOKEN, "unspoken", {}, "")
         is_websocket = False

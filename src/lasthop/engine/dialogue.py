@@ -26,6 +26,7 @@ from cython.cimports.lasthop.engine.linux import (
     __ATOMIC_RELEASE,
     EPOLLERR,
     EPOLLHUP,
+    EPOLLIN,
     __atomic_store_n,
     recv,
 )
@@ -178,8 +179,12 @@ class Dialogue:
         put(cython.address(exchange.out), b"HTTP/1.1 101 Switching Protocols\r\n", 34)
         for name, value in fields:
             put_raw_field(cython.address(exchange.out), cython.NULL, name, value)
-        put(cython.address(exchange.out), self.poll.date, DATE_SIZE)
-        put(cython.address(exchange.out), b"Server: lasthop\r\n\r\n", 19)
+        names = {name.lower() for name, _ in fields}
+        if b"date" not in names:
+            put(cython.address(exchange.out), self.poll.date, DATE_SIZE)
+        if b"server" not in names:
+            put(cython.address(exchange.out), b"Server: lasthop\r\n", 17)
+        put(cython.address(exchange.out), b"\r\n", 2)
         exchange.reply.status = 101
         self.step = TALKING
         self.due = clock_ns(CLOCK_MONOTONIC) + cython.cast(int64_t, self.session.terms.ping_interval_s * 1e9)
@@ -257,6 +262,7 @@ class Dialogue:
     def _collect(self):
         """Take what the session wants written."""
         piece: bytes
+        self.session.clogged = self.exchange.unsent > _AHEAD
         for piece in self.session.take():
             self.exchange._queue(piece)
             self.exchange.body_bytes += len(piece)
@@ -293,6 +299,8 @@ class Dialogue:
         n: cython.Py_ssize_t
         reads: cython.int = 0
         while self.step == TALKING and not self.full and not conn.drained:
+            if self.session._state != OPEN and self.exchange.unsent > _AHEAD:
+                break  # it asks more than it listens, and who closes still answers each ping
             n = recv(conn.fd, self.lane.buf, BUFFER, 0)
             if n < 0:
                 if errno == EINTR:
@@ -346,6 +354,8 @@ class Dialogue:
         """The connection waits for what comes next. It is BUSY, and ours."""
         exchange: Exchange = self.exchange
         conn: cython.pointer(Conn) = self.conn
+        if self.session._owed is not None:
+            self._collect()
         if exchange.pending():
             if self._push() == GONE:
                 return 0
@@ -362,6 +372,8 @@ class Dialogue:
         elif self.step == OVER or self.session.ended:
             self._part()
         elif self.step == TALKING and self.session._state != OPEN:
+            if not conn.drained and not self.full:
+                conn.events |= EPOLLIN  # there is more, and it will not be told of again
             if conn.phase == CALLED_BODY:
                 rest_until(self.poll, conn, CALLED_BODY, conn.deadline)
             else:
@@ -435,7 +447,7 @@ class Dialogue:
         terms = self.session.terms
         if self.step != TALKING or self.conn == cython.NULL or not terms.ping_interval_s or now < self.due:
             return 0
-        if self.pinged and not self.session.alive and not self.full:
+        if self.pinged and not self.session.alive and not self.full and not self.exchange.pending():
             if seize(self.conn):
                 end(self.service, self.conn)
                 self.lane.settle()

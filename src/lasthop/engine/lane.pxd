@@ -53,6 +53,8 @@ cdef enum:
     MALFORMED_NAMES = 8
     UNPROXIED = 16
     UNSPOKEN = 32
+    CONTRADICTED = 64
+    OUTDATED = 128
 
 @cython.final
 cdef class Lane:

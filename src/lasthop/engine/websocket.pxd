@@ -21,12 +21,14 @@ cdef class Session(Inbox):
     cdef bint _eof                      # the peer has ended its side
     cdef bint _by_application           # who closed
     cdef bint _warm                     # something was compressed since the last ping
+    cdef bint clogged                   # whoever writes says so: much waits for the peer, and pings are not answered meanwhile
     cdef Py_ssize_t _most
     cdef object _handshake
     cdef object _deflate
     cdef object _library
     cdef bytearray _parts               # fragments of a message, or None
     cdef list _out                      # what is to be written, or None
+    cdef bytes _owed                    # a pong that was not written because of that, or None
     cdef unsigned char* _rest           # bytes that are no whole frame yet, or are stalled
     cdef Py_ssize_t _rest_size
     cdef Py_ssize_t _rest_room

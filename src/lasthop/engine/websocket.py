@@ -2,7 +2,8 @@
 """One WebSocket connection between bytes and ASGI messages (RFC 6455, RFC 7692), without socket, loop or clock.
 
 Whoever has the socket feeds what comes, writes what `take` gives, and closes it once `ended`; whoever calls the application takes messages and gives its
-own to `send`. Both directions are one object, used by one thread.
+own to `send`. Both directions are one object, used by one thread: this
+module is long because an end, a pong, a broken message of one direction is the other's business.
 
 **Two ways to read a frame.** Messages and their fragments, masked and within bounds, are read here, and so are pings and pongs: that is nearly all
 traffic, and the library spends 4 us on an echo of 64 bytes where this spends 0.5. A compressed message goes straight to the library's extension.
@@ -11,7 +12,8 @@ is needed and let go of when nothing hangs on it: not in the midst of compressed
 UTF-8, which the library leaves to whoever puts fragments together. tests/engine/test_websocket_agreement.py holds both ways to the same verdicts.
 
 **What a peer can make us hold** is bounded: a message by `Terms.max_size`, also decompressed; messages that the application has not taken by MOST_HELD and
-one more, after which bytes are left undigested; those bytes by whoever feeds, who looks at `held` and stops.
+one more, after which bytes are left undigested; those bytes by whoever feeds, who looks at `held` and stops. What it can make us write are pongs: while much
+waits for it (`clogged`) the last ping alone is to be answered (RFC 6455, 5.5.3).
 """
 
 import cython
@@ -215,7 +217,10 @@ class Session(Inbox):
     def _read(self, head, payload, size):
         """Read a whole frame of the usual kinds: was it one?"""
         if head == FINAL_PING:
-            self._write(framed(FINAL_PONG, unmasked(payload, size), size))
+            if self.clogged:
+                self._owed = unmasked(payload, size)
+            else:
+                self._write(framed(FINAL_PONG, unmasked(payload, size), size))
         elif head == FINAL_PONG:
             return True
         elif self._parts is not None:
@@ -491,7 +496,12 @@ class Session(Inbox):
 
     def take(self):
         """What is to be written now, in order; small pieces are put together."""
-        out: list = self._out
+        out: list
+        if self._owed is not None and not self.clogged:
+            if self._state == OPEN:
+                self._write(framed(FINAL_PONG, self._owed, len(self._owed)))
+            self._owed = None
+        out = self._out
         if out is None:
             return []
         self._out = None

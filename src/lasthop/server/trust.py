@@ -17,7 +17,16 @@ from lasthop.link.peer import Peer, described
 if TYPE_CHECKING:
     from lasthop.settings import Settings
 
-NOTICES = ("unnamed", "unbelieved", "disagree", "malformed", "unproxied", "unspoken")
+NOTICES = (
+    "unnamed",
+    "unbelieved",
+    "disagree",
+    "malformed",
+    "unproxied",
+    "unspoken",
+    "contradicted",
+    "outdated",
+)
 """What an engine may have to tell, once: in the words of `_sentence`."""
 
 NGINX_LINES = (
@@ -87,6 +96,17 @@ def _sentence(kind: str, environ: dict[str, Any], more: str) -> str:
             return (
                 f"Forwarded and X-Forwarded-* of a request from {who} disagree; the latter count, and Forwarded was "
                 'dropped; the front should clear what it does not set, nginx by: proxy_set_header Forwarded "";'
+            )
+        case "contradicted":
+            return (
+                f"a request from {who} says by X-Forwarded-Host or Forwarded that its host is {more}: the former counts; where the "
+                "client may have said it, the front should set or clear both, in nginx by: "
+                'proxy_set_header X-Forwarded-Host $http_host; proxy_set_header Forwarded "";'
+            )
+        case "outdated":
+            return (
+                "a WebSocket's handshake was served as a plain request: it came by HTTP/1.0, which has none; "
+                "if from a front, in nginx by: proxy_http_version 1.1;"
             )
         case "unspoken":
             return "a WebSocket's handshake was served as a plain request: WebSockets need pip install 'lasthop[websocket]'"
