@@ -168,5 +168,14 @@ def test_a_tcp_listener_believes_nobody_by_its_kind() -> None:
 @pytest.mark.parametrize("kind", NOTICES)
 def test_each_notice_is_one_sentence(kind: str) -> None:
     said = _sentence(kind, {"REMOTE_ADDR": "203.0.113.9"}, "this")
-    assert kind == "unspoken" or "203.0.113.9" in said
+    assert kind in ("unspoken", "outdated") or "203.0.113.9" in said
     assert "\n" not in said
+
+
+def test_a_host_that_the_front_may_not_have_said_is_told_of_once(serve: Serve) -> None:
+    server = serve("applications:application", "--allow-peer", f"uid:{os.geteuid()}")
+    for host, counts in (("shop.example", "shop.example"), ("evil.example", "evil.example")) * 2:
+        told = FORWARDED | {"Host": "shop.example", "X-Forwarded-Host": host}
+        assert counts == asked(server, server.unix, "HTTP_HOST", told)
+    said_by(server, "that its host is evil.example, and Host says shop.example: the former counts")
+    assert 1 == server.said().count("evil.example")

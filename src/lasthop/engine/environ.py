@@ -14,7 +14,14 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_INCREF
 from cython.cimports.cpython.unicode import PyUnicode_DecodeLatin1
 from cython.cimports.lasthop.engine.connection import Conn
-from cython.cimports.lasthop.engine.lane import DISAGREE, MALFORMED_NAMES, UNBELIEVED, UNNAMED, Service
+from cython.cimports.lasthop.engine.lane import (
+    CONTRADICTED,
+    DISAGREE,
+    MALFORMED_NAMES,
+    UNBELIEVED,
+    UNNAMED,
+    Service,
+)
 from cython.cimports.lasthop.engine.linux import AF_INET, AF_INET6, AF_UNIX, PyDict_SetDefault, inet_ntop
 from cython.cimports.lasthop.engine.peers import Credentials, note_of
 from cython.cimports.lasthop.http1.field import (
@@ -165,7 +172,14 @@ def _believe(
     said = service.proxies.heed(environ, told, has_port)
     if said is not None:
         for kind, more in said:
-            service.notice(DISAGREE if kind == "disagree" else MALFORMED_NAMES, kind, environ, more)
+            bit = (
+                DISAGREE
+                if kind == "disagree"
+                else CONTRADICTED
+                if kind == "contradicted"
+                else MALFORMED_NAMES
+            )
+            service.notice(bit, kind, environ, more)
     return 0
 
 

@@ -17,6 +17,7 @@ cdef class Proxies:
     cdef str name
     cdef int port                   # -1: it names none
     cdef bint good                  # it was looked at whether it is one
+    cdef bint contradicted          # another host than the Host field's has counted
 
     cpdef list believe(self, dict environ)
     cdef list heed(self, dict environ, PyObject** told, bint has_port)

@@ -375,6 +375,10 @@ class Proxies:
             elif has_port and PyDict_GetItem(environ, _REMOTE_PORT) != cython.NULL:
                 PyDict_DelItem(environ, _REMOTE_PORT)
         if host is not None:
+            if not self.contradicted and environ.get(_HTTP_HOST, host) != host:
+                self.contradicted = True
+                said = [] if said is None else said
+                said.append(("contradicted", f"{host}, and Host says {environ[_HTTP_HOST]}"))
             PyDict_SetItem(environ, _HTTP_HOST, host)
         if scheme:
             PyDict_SetItem(environ, _SCHEME, "https" if scheme == 2 else "http")
