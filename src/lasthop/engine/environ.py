@@ -161,6 +161,10 @@ def is_trusted(service, conn):
     return conn.trusted > 0
 
 
+_BITS = cython.declare(dict, {"disagree": DISAGREE, "contradicted": CONTRADICTED})
+"""Of what is told; all else is malformed."""
+
+
 @cython.cfunc
 def _believe(
     service: Service,
@@ -172,14 +176,7 @@ def _believe(
     said = service.proxies.heed(environ, told, has_port)
     if said is not None:
         for kind, more in said:
-            bit = (
-                DISAGREE
-                if kind == "disagree"
-                else CONTRADICTED
-                if kind == "contradicted"
-                else MALFORMED_NAMES
-            )
-            service.notice(bit, kind, environ, more)
+            service.notice(_BITS.get(kind, MALFORMED_NAMES), kind, environ, more)
     return 0
 
 
