@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.process import Bailiff, Started, pinned, tree
 
-FAMILY = "import os, time; child = os.fork(); os.setpgid(0, 0) if not child else None; print(os.getpid(), flush=True); time.sleep(60)"
+FAMILY = "import os, time; child = os.fork(); os.setpgid(0, 0) if not child else None; os.write(1, b'%d\\n' % os.getpid()); time.sleep(60)"
+"""A process and its child, which write their pids, each at one go: the two would get into each other's lines else."""
 
 
 def gone(pid: int) -> bool:
