@@ -157,7 +157,7 @@ def test_a_stop_lets_requests_and_tasks_end(start: Start) -> None:
 
 
 def test_a_stop_cuts_off_what_does_not_end(start: Start) -> None:
-    server = start("applications:app", "--graceful-timeout", "0.5")
+    server = start("applications:app", "--graceful-timeout", "3")
     raw = connect(server)
     raw.get("/sleep?3600")
     hello = ask(server)
@@ -171,7 +171,7 @@ def test_a_stop_cuts_off_what_does_not_end(start: Start) -> None:
 
 
 def test_what_goes_on_after_its_reply_is_told_of_when_it_is_cut_off(start: Start) -> None:
-    server = start("applications:app", "--graceful-timeout", "0.5")
+    server = start("applications:app", "--graceful-timeout", "3")
     for _ in range(2):
         done = ask(server)
         done.request("GET", "/background?3600")
