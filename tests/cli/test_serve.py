@@ -239,3 +239,12 @@ def test_a_wrong_format_of_the_access_log_is_known_before_the_log_is_wanted() ->
 def test_a_ready_fd_that_was_not_passed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["serve", "lasthop.demo:app", "--bind", "127.0.0.1:0", "--ready-fd", "999"])
     assert "--ready-fd 999: there is no such file descriptor" in capsys.readouterr().err
+
+
+def test_where_a_lasthop_listens_taking_over_from_it_is_proposed(serve: Serve) -> None:
+    first = serve("lasthop.demo:app")
+    second = serve("lasthop.demo:app", bind=[first.unix], ready=False)
+    assert 1 == second.process.wait(20)
+    assert (
+        f"stop it first (kill {first.pid}), or another name; to take over from it: --replace" in second.said()
+    )
